@@ -1,0 +1,1 @@
+"""The tab that shows every plugin and whose errors there were."""

@@ -1,0 +1,12 @@
+"""The tab "Extensions": every plugin, how it is, whose errors there were, and what can be done."""
+
+from __future__ import annotations
+
+from gesso import Registrar, Tab, TabFn, hookimpl, lazy
+
+api = "1"
+
+
+@hookimpl
+def gesso_register_tabs(registry: Registrar[Tab]) -> None:
+    registry.add(Tab(name="extensions", label="Extensions", order=80, build=lazy(".ui:build", TabFn)))

@@ -1,0 +1,1 @@
+"""One picture of all the pictures of a job."""

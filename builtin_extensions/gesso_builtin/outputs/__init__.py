@@ -1,0 +1,1 @@
+"""How pictures are written: formats, file-name tokens, settings."""

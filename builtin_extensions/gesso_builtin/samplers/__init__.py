@@ -1,0 +1,1 @@
+"""The samplers people know from A1111, Forge and ComfyUI."""

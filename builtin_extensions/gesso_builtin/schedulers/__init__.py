@@ -1,0 +1,1 @@
+"""The σ schedules people know from A1111, Forge and ComfyUI."""

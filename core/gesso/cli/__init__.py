@@ -1,0 +1,1 @@
+"""The command line: a root command here, subcommands of plugins by hook."""

@@ -1,0 +1,1 @@
+"""A job's run: stages, denoising, guidance, noise, cancelling."""

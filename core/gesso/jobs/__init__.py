@@ -1,0 +1,1 @@
+"""Where jobs run: executors, later the queue and the worker process."""

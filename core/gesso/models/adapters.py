@@ -1,0 +1,161 @@
+"""Adapters at work: patches computed from a file, written into the weights for a job, undone by re-reading them.
+
+Restoring never subtracts: each changed weight comes back from the model's own file through its recorded transform, so
+that it is what it was to the bit, whatever the adapter did. One weight is changed at a time, in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gesso.adapters import AdapterMatch, AdapterUse
+from gesso.contributions import Adapter
+from gesso.engine.job_context import JobContext
+from gesso.errors import BadFileError, InvalidInputError
+from gesso.families import Rename
+from gesso.models.model import Model, Weights, transformed
+from gesso.models.readers import Weight
+from gesso.registry import Registry
+from gesso.types import Header
+
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class AdapterTarget:
+    """One parameter of a model. `rename` is how it is cut from a tensor of the checkpoint's layout, None: uncut."""
+
+    component: str
+    parameter: str
+    rename: Rename | None = None
+
+    def fit(self, value: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """A tensor in the adapter's layout as this parameter's: its rows, transposed as the checkpoint's are.
+
+        InvalidInputError: it is made for a weight of another shape.
+        """
+        if self.rename is not None and (self.rename.rows is None or value.shape[0] >= self.rename.rows[1]):
+            value = transformed(Weight("", tuple(value.shape), {"data": value}), self.rename).data
+        if value.numel() != torch.Size(shape).numel():
+            raise InvalidInputError(
+                f"An adapter has the shape {list(value.shape)} for {self.parameter}, which is {list(shape)}.",
+                hint="It was made for another model.",
+            )
+        return value.reshape(shape)
+
+
+@dataclass(frozen=True)
+class AdapterPatch:
+    """A change of one weight."""
+
+    target: AdapterTarget
+    apply: Callable[[torch.Tensor, float], torch.Tensor]
+    """(the weight in float32, strength) → the changed weight, of the same shape. The weight given is a copy."""
+
+
+class AdapterKeys:
+    """What the names in adapter files stand for in one model. Names nobody knows are remembered in `missed`."""
+
+    def __init__(self, model: Model) -> None:
+        self._targets: dict[str, tuple[AdapterTarget, ...]] = {}
+        self.missed: list[str] = []
+        for part, component in model.components().items():
+            for name, source in component.weights.sources.items():
+                self._targets[f"{part}.{name}"] = (AdapterTarget(part, name),)
+                own = AdapterTarget(part, name, source.rename)
+                self._targets[source.rename.source] = (*self._targets.get(source.rename.source, ()), own)
+        if model.family.adapter_keys is not None:
+            spelled = model.family.adapter_keys.load()(model)
+            self._targets |= {name: tuple(targets) for name, targets in spelled.items()}
+
+    def find(self, name: str) -> tuple[AdapterTarget, ...]:
+        """The weights a name stands for: the family's spellings, the checkpoint's own, and `component.parameter`."""
+        found = self._targets.get(name, ())
+        if not found:
+            self.missed.append(name)
+        return found
+
+    def names(self) -> list[str]:
+        """Every name there is."""
+        return list(self._targets)
+
+
+def find_adapter(header: Header, registry: Registry[Adapter], path: str = "") -> tuple[Adapter, AdapterMatch]:
+    """The kind that claims a file with the most confidence. BadFileError when none does."""
+    claims = [(adapter, adapter.recognise.load()(header)) for adapter in registry]
+    known = [(adapter, match) for adapter, match in claims if match is not None]
+    if not known:
+        kinds = ", ".join(adapter.label for adapter in registry) or "none"
+        raise BadFileError(
+            f"{path or 'The file'} is no adapter of a kind that is installed ({kinds}).",
+            hint="Other kinds come with plugins.",
+        )
+    return max(known, key=lambda claim: claim[1].confidence)
+
+
+@contextmanager
+def adapted(ctx: JobContext, model: Model, uses: Sequence[AdapterUse]) -> Iterator[None]:
+    """The model with these adapters, in this order; afterwards its weights are what they were, to the bit.
+
+    Files are found in the folders of the role "lora". UnknownNameError: no such file. BadFileError: of no known kind.
+    InvalidInputError: made for another model.
+    """
+    pairs: list[tuple[AdapterPatch, float]] = []
+    text = set(model.text)
+    for use in uses:
+        second = use.strength if use.text_strength is None else use.text_strength
+        found = _patches_of(ctx, model, use.name)
+        pairs += [(patch, second if patch.target.component in text else use.strength) for patch in found]
+    with patched(model, pairs, lambda done, total: ctx.progress("adapters", done, total)):
+        yield
+
+
+def _patches_of(ctx: JobContext, model: Model, name: str) -> list[AdapterPatch]:
+    entry = ctx.library.find(name, "lora")
+    reader = ctx.open_weights(entry.path)
+    adapter, _ = find_adapter(reader.header, ctx.host.registry("adapters"), str(entry.path))
+    keys = AdapterKeys(model)
+    patches = list(adapter.patches.load()(reader, keys))
+    if not patches:
+        raise InvalidInputError(
+            f"The adapter {entry.name} fits nothing in {model.ref.name} ({model.family.label}).",
+            hint=f"It was made for another model; its weights have names such as {keys.missed[:1]}.",
+        )
+    if keys.missed:
+        missed = f"{len(keys.missed)} of its weights, such as {keys.missed[0]!r}"
+        ctx.emit("warning", message=f"{entry.name}: {model.ref.name} has no place for {missed}; they are left out.")
+    return patches
+
+
+@contextmanager
+def patched(
+    model: Model, pairs: Sequence[tuple[AdapterPatch, float]], tell: Tell = lambda done, total: None
+) -> Iterator[None]:
+    """The model with these patches at these strengths; strength 0 changes nothing. `tell` gets (done, total)."""
+    plan: dict[tuple[str, str], list[tuple[AdapterPatch, float]]] = {}
+    for patch, strength in pairs:
+        if strength:
+            plan.setdefault((patch.target.component, patch.target.parameter), []).append((patch, strength))
+    components: dict[str, Any] = model.components()
+    touched: list[tuple[Weights, str]] = []
+    try:
+        for number, ((component, parameter), changes) in enumerate(plan.items()):
+            tell(number, len(plan))
+            weights: Weights = components[component].weights
+            touched.append((weights, parameter))
+            weights.change(parameter, lambda value, changes=changes: _applied(value, changes))  # type: ignore[misc]
+        yield
+    finally:
+        for weights, parameter in touched:
+            weights.reload(parameter)
+
+
+def _applied(value: torch.Tensor, changes: Sequence[tuple[AdapterPatch, float]]) -> torch.Tensor:
+    for patch, strength in changes:
+        value = patch.apply(value, strength)
+    return value

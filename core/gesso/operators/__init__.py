@@ -1,0 +1,1 @@
+"""How a layer holds and multiplies its weights: the interface quantised weights implement."""

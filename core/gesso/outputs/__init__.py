@@ -1,0 +1,1 @@
+"""What becomes of finished pictures: their format, their name, the file for people. Torch-free."""

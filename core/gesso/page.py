@@ -1,0 +1,45 @@
+"""What the page and its parts agree on. The page itself is `gesso_ui`; nothing here needs it or Gradio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from gesso.serving import HostService
+
+
+class Page(Protocol):
+    """What a tab is built with."""
+
+    @property
+    def service(self) -> HostService:
+        """Queue, models, settings, plugins."""
+
+    def on_load(self, handler: Callable[..., Any], outputs: Sequence[Any]) -> None:
+        """Call `handler` whenever somebody opens the page; what it returns goes to the components `outputs`."""
+
+    def takes(self, label: str, take: Callable[[dict[str, Any]], Sequence[Any]], outputs: Sequence[Any]) -> None:
+        """This tab takes pictures: wherever some are shown stands a button "Send to LABEL".
+
+        It calls `take` with the picture's data (`file`, a FileRef as plain data; `infotext`), fills `outputs` with what
+        that returns, and shows the tab.
+        """
+
+    def shows(self, place: Any, selected: Any) -> None:
+        """Pictures are shown here: `place` is a row for buttons, `selected` the state with the selected one's data."""
+
+
+class RouteFn(Protocol):
+    """Returns a `fastapi.APIRouter` whose paths are below the record's prefix. Its handlers run in the host process.
+
+    What it or a handler raises is answered with 500 and the plugin's name; the page and all other routes go on.
+    """
+
+    def __call__(self, service: HostService) -> Any: ...
+
+
+class TabFn(Protocol):
+    """Builds a tab's components in the current Gradio context, and wires them. What it raises becomes an error card."""
+
+    def __call__(self, page: Page) -> None: ...

@@ -1,0 +1,1 @@
+"""Alembic migrations; `alembic.command.revision` writes new ones from script.py.mako."""

@@ -1,0 +1,47 @@
+"""Translations are whole: en.json is there, and every other language has its keys and placeholders."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from gesso.testing import plugin_folder
+from gesso_smoke.rules import Needs, NotApplicable, broken, require
+from gesso_smoke.subject import Subject
+
+OF = "plugin"
+NEEDS: Needs = "import"
+
+
+def check(subject: Subject) -> None:
+    folder = plugin_folder(subject.id, plugins_dir=subject.plugins_dir)
+    files = sorted(folder.joinpath("locales").glob("*.json")) if folder is not None else []
+    if not files:
+        raise NotApplicable("It brings no translations.")
+    texts = {file.stem: _texts(file) for file in files}
+    require("en" in texts, "locales/en.json is missing: its texts are what every other language falls back to.")
+    english = texts["en"]
+    strangers = [key for key in english if not key.startswith(f"{subject.installed.name}.")]
+    require(not strangers, f"Its keys begin with {subject.installed.name!r} and a dot, unlike {strangers[:3]}.")
+    for language, found in texts.items():
+        missing, stale = sorted(set(english) - set(found)), sorted(set(found) - set(english))
+        require(not missing, f"{language}.json lacks {len(missing)} texts, such as {missing[:1]}.")
+        require(not stale, f"{language}.json has {stale[:3]}, which en.json does not know.")
+        for key, text in found.items():
+            wanted, held = _placeholders(english[key]), _placeholders(text)
+            require(wanted == held, f"{language}.json: {key} has the placeholders {held}, not {wanted}.")
+
+
+def _texts(file: Path) -> dict[str, str]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        broken(f"{file.name} is no JSON: {error}.")
+    flat = isinstance(data, dict) and all(isinstance(value, str) and value for value in data.values())
+    require(flat and data, f"{file.name} has to be one flat object of keys and texts, none of them empty.")
+    return dict(data)
+
+
+def _placeholders(text: str) -> list[str]:
+    return sorted(re.findall(r"\{(\w*)\}", text))

@@ -1,0 +1,108 @@
+"""The Extensions tab in a real browser: who failed and where, and what the buttons do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("quiet")]
+ODD = '.gx-card[data-id="local:odd"]'
+OVERFLOW = """() => [...document.querySelectorAll(".gx *")].filter((e) => {
+  const box = e.getBoundingClientRect();
+  return box.width && !e.closest("pre, .gx-scroll") && (box.right > innerWidth + 1 || box.left < -1);
+}).map((e) => `${e.tagName}.${e.className}`)"""
+
+
+def extensions(visit: Any, **how: Any) -> Any:
+    someone = visit(**how)
+    narrow = someone.page.get_by_role("tab", name="Extensions", exact=True)
+    if not narrow.is_visible():
+        someone.page.locator(".overflow-menu button").first.click()
+        someone.page.locator(".overflow-dropdown").get_by_text("Extensions").click()
+    else:
+        narrow.click()
+    someone.wait(".gx-card")
+    return someone
+
+
+def test_a_tab_that_failed_is_its_plugins_error_and_can_be_reported(visit, site):
+    someone = extensions(visit)
+    someone.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    card = someone.page.locator(ODD)
+    text = card.inner_text()
+    assert "the tab broken · build" in text
+    assert "ZeroDivisionError" in text
+    assert not card.locator("pre").is_visible()
+    card.locator("summary", has_text="Traceback").click()
+    assert "raise ZeroDivisionError" in card.locator("pre").inner_text()
+    card.get_by_role("button", name="Copy report").click()
+    someone.wait_until(f"document.querySelector('{ODD} footer').innerText.includes('Copied')")
+    copied = someone.page.evaluate("navigator.clipboard.readText()")
+    for part in ("local:odd", "build the tab broken", "ZeroDivisionError", "| torch |"):
+        assert part in copied
+    with urllib.request.urlopen(f"{site.url}gesso/plugins", timeout=60) as answer:
+        rows = {f"{row['dist']}:{row['name']}": row for row in json.load(answer)}
+    assert (rows["local:odd"]["phase"], rows["local:odd"]["hook"]) == ("build", "the tab broken")
+    assert someone.complaints == []
+    assert someone.foreign == []
+
+
+def test_the_command_line_tells_what_the_page_knows(site):
+    environment = {**os.environ, "GESSO_HOME": str(site.home)}
+    command = [sys.executable, "-P", "-m", "gesso", "plugins"]
+
+    def run(*words: str) -> Any:
+        return subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=True)
+
+    listed = run("list", "--json")
+    assert f"as the page on {site.url.rstrip('/')} has them" in listed.stderr
+    assert "the tab broken" in [row["hook"] for row in json.loads(listed.stdout)]
+    assert "ZeroDivisionError" in run("report", "odd").stdout
+    assert "ZeroDivisionError" not in run("report", "--here").stdout  # the folder is not given here
+
+
+def test_buttons_and_search(visit):
+    someone = extensions(visit)
+    card = someone.page.locator(ODD)
+    card.locator("summary", has_text="Traceback").click()
+    card.get_by_role("button", name="Disable").click()
+    card.get_by_role("button", name="Enable").wait_for()
+    assert "local:odd is disabled" in someone.page.inner_text(".gx-said")
+    card.get_by_role("button", name="Enable").click()
+    card.get_by_role("button", name="Disable").wait_for()
+    someone.page.fill(".gx-search", "sampl")
+    assert not card.is_visible()
+    assert someone.page.locator('.gx-card[data-id="gesso:samplers"]').is_visible()
+    someone.page.fill(".gx-search", "odd zerodiv")
+    assert card.is_visible()
+    assert someone.complaints == []
+
+
+def test_what_the_worker_did_is_counted(visit):
+    someone = visit()
+    someone.generate("a red circle on a white background", steps="2")
+    someone.wait(".gesso-picture")
+    someone.wait_idle()
+    someone.page.get_by_role("tab", name="Extensions", exact=True).click()
+    someone.wait(".gx-own > summary")
+    someone.page.click(".gx-own > summary")
+    card = someone.page.locator('.gx-card[data-id="gesso:prompt_syntax"]')
+    card.locator("summary").filter(has_text="hook").click()
+    assert "worker" in card.inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1440])
+def test_nothing_sticks_out(visit, width, scheme):
+    someone = extensions(visit, width=width, scheme=scheme)
+    someone.page.click(".gx-own > summary")
+    for summary in someone.page.locator(".gx-card summary").all()[:6]:
+        summary.click()
+    assert someone.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert someone.page.evaluate(OVERFLOW) == []

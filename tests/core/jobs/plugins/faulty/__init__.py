@@ -1,0 +1,1 @@
+"""Samplers that do what no sampler should."""

@@ -1,0 +1,1 @@
+"""Trains *Shapes*, the small text-to-image model that ships with gesso."""

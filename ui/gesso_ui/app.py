@@ -1,0 +1,60 @@
+"""The ASGI application: the page, what it asks for, its files."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+
+from gesso import FileRef, HostService
+
+from .components.gallery import SUFFIXES
+from .guard import Guard
+from .live import Live
+from .page import STATIC, build_page, options
+from .plugins_api import router
+from .routes import mount_routes
+from .session import owner_of
+
+FILE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]+)?")
+TYPES = {suffix: mime for mime, suffix in SUFFIXES.items()}
+
+
+def make_app(service: HostService) -> FastAPI:
+    """The application of a started service."""
+    # Without a running event loop Gradio makes four for each `Blocks`, and closes none.
+    return asyncio.run(_make_app(service))
+
+
+async def _make_app(service: HostService) -> FastAPI:
+    # As many events at once as come: they only talk to queue and disk.
+    os.environ.setdefault("GRADIO_DEFAULT_CONCURRENCY_LIMIT", "none")
+    app = FastAPI(title="gesso", docs_url=None, redoc_url=None, openapi_url=None)
+    live = Live(service)
+
+    @app.get("/gesso/live")
+    def snapshot(request: Request, job: str = "", preview: int = 0) -> dict[str, Any]:
+        return live.snapshot(owner_of(request), job, preview)
+
+    @app.get("/gesso/file/{name}")
+    def file(name: str) -> FileResponse:
+        found = FILE.fullmatch(name)
+        path = service.queue.store.files.path(FileRef(sha256=found[1])) if found else None
+        if found is None or path is None or not path.is_file():
+            raise HTTPException(404, "There is no such file.")
+        # The name is the hash of the content: what is behind it never changes.
+        headers = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+        return FileResponse(path, media_type=TYPES.get(found[2], "application/octet-stream"), headers=headers)
+
+    app.include_router(router(service))
+    app.mount("/gesso/static", StaticFiles(directory=STATIC))
+    mount_routes(app, service)  # before the page, which answers every path
+    gr.mount_gradio_app(app, build_page(service), path="/", **options())
+    app.add_middleware(Guard)
+    return app

@@ -1,0 +1,22 @@
+"""Pieces of tabs, for anybody's tab: make them where they shall stand, then `wire` them."""
+
+from __future__ import annotations
+
+from .gallery import Picture, gallery, gallery_html
+from .job_view import JobView
+from .mask import MaskEditor
+from .notice import error_text, notice
+from .picture import picture_input
+from .seed import SeedButtons
+
+__all__ = [
+    "JobView",
+    "MaskEditor",
+    "Picture",
+    "SeedButtons",
+    "error_text",
+    "gallery",
+    "gallery_html",
+    "notice",
+    "picture_input",
+]

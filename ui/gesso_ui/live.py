@@ -1,0 +1,119 @@
+"""What the page asks for a few times a second: how a session's work is going. Plain JSON, no Gradio."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import threading
+import time
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import Any
+
+from gesso import HostService, JobEvent, JobProgress, JobRecord
+
+LOOK_AGAIN_S = 1.0
+"""How long a session's list of jobs may be old: another process may have added or moved some."""
+SESSIONS = 1000
+ENDS = ("done", "interrupted", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class _Jobs:
+    """A session's jobs that are not over, and the number of others' that come first."""
+
+    read: float
+    changes: int
+    mine: list[JobRecord]
+    ahead: int
+    paused: str
+
+
+class Live:
+    """Made once per page; `snapshot` is called from any thread."""
+
+    def __init__(self, service: HostService) -> None:
+        self._service = service
+        self._changes = 0
+        self._made: Counter[str] = Counter()
+        self._run = secrets.token_hex(4)
+        self._cache: OrderedDict[str, _Jobs] = OrderedDict()
+        self._lock = threading.Lock()
+        work = (*service.host.registry("stages"), *service.host.registry("tasks"))
+        self._stages = {item.name: item.label for item in work}
+        service.queue.subscribe(self._listen)
+
+    def _listen(self, event: JobEvent) -> None:
+        if event.kind in ("state", "artifact"):
+            self._changes += 1
+        if event.kind == "artifact" or event.data.get("state") in ENDS:
+            self._made[self._service.queue.get(event.job).owner] += 1
+
+    def snapshot(self, owner: str, job: str = "", preview: int = 0) -> dict[str, Any]:
+        """The session's work now. A preview comes along when it is newer than number `preview` of `job`.
+
+        Keys: `job` (the running one, or None), `waiting` (queued jobs of the session), `ahead` (others' jobs before the
+        first of them), `made` (changes when there is something new to show), `engine`, `memory` (texts).
+        """
+        jobs = self._jobs(owner)
+        running = next((record for record in jobs.mine if record.state == "running"), None)
+        waiting = [record for record in jobs.mine if record.state == "queued"]
+        return {
+            "job": None if running is None else self._job(running, preview if running.id == job else 0),
+            "waiting": len(waiting), "ahead": jobs.ahead, "made": f"{self._run}-{self._made[owner]}",
+            "engine": jobs.paused or self._engine(), "memory": self._memory(),
+        }  # fmt: skip
+
+    def _jobs(self, owner: str) -> _Jobs:
+        changes = self._changes
+        with self._lock:
+            known = self._cache.get(owner)
+        now = time.monotonic()
+        if known is not None and known.changes == changes and now - known.read < LOOK_AGAIN_S:
+            return known
+        active = self._service.queue.jobs("running", "queued")
+        mine = [record for record in active if record.owner == owner]
+        first = next((place for place, record in enumerate(active) if record.owner == owner), 0)
+        queue = self._service.queue.state()
+        paused = f"The queue is paused. {queue.reason}".strip() if queue.paused else ""
+        found = _Jobs(now, changes, mine, first, paused)
+        with self._lock:
+            self._cache[owner] = found
+            self._cache.move_to_end(owner)
+            if len(self._cache) > SESSIONS:
+                self._cache.popitem(last=False)
+        return found
+
+    def _job(self, record: JobRecord, seen: int) -> dict[str, Any]:
+        progress = self._service.progress.get(record.id) or JobProgress(record.id)
+        stage = "Stopping…" if record.wish else self._stages.get(progress.stage, progress.stage.capitalize())
+        new = progress.preview if progress.preview_number > seen else b""
+        return {
+            "id": record.id, "stage": stage or self._engine() or "Starting", "done": progress.done,
+            "total": progress.total, "rate": progress.rate, "seconds_left": progress.seconds_left,
+            "pictures": progress.pictures, "pictures_total": record.total,
+            "batch_size": record.job.request.batch_size, "preview_number": progress.preview_number,
+            "preview": f"data:image/jpeg;base64,{base64.b64encode(new).decode()}" if new else "",
+            "warnings": progress.warnings,
+        }  # fmt: skip
+
+    def _engine(self) -> str:
+        """What to know about runner and worker; "" when all is well."""
+        runner = self._service.runner.status
+        if runner.state == "stalled":
+            return runner.message
+        return {
+            "starting": "The engine is starting…", "waiting": "The engine is starting again…",
+            "failed": "The engine does not start; the next job tries again.", "closed": "gesso is ending.",
+        }.get(self._service.worker.state, "")  # fmt: skip
+
+    def _memory(self) -> str:
+        parts = [
+            f"{metric.labels.get('process', '?')} {metric.value / 1e6:,.0f} MB"
+            for metric in self._service.publisher.latest("memory.rss")
+        ]
+        parts += [
+            f"{metric.labels.get('device', '')} {metric.value / 1e9:.1f} GB"
+            for metric in self._service.publisher.latest("memory.device")
+        ]
+        return " · ".join(parts)
