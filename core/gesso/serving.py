@@ -75,6 +75,7 @@ class HostService(Service):
         self._executor = self.worker
         self.plugins = PluginDesk(self.host, self.worker.plugins, self.worker.reset_plugin)
         self._closers.append(self.worker.close)
+        self.host.fill()  # before there are threads: what another prints meanwhile would be lost
         self.worker.start()
         self.queue = JobQueue(store)
         recovered = self.queue.recover(self.lock.worker_prefix)

@@ -8,6 +8,7 @@ import locale
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -186,23 +187,57 @@ class Surroundings:
         return self._capped.kept.decode(errors="replace")
 
 
+class _Shield:
+    """What the threads that shield themselves at one time share: the first puts the sink up, the last takes it down.
+
+    Each with a copy of its own would bring back the copy's sink where another had brought back the real stream.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._streams = sys.stdout, sys.__stdout__
+        self._surroundings: Surroundings | None = None
+
+    def up(self) -> Surroundings:
+        with self._lock:
+            if self._surroundings is None:
+                self._streams = sys.stdout, sys.__stdout__
+                with contextlib.suppress(OSError, ValueError, AttributeError):
+                    sys.stdout.flush()
+                self._surroundings = Surroundings()
+            self._users += 1
+            return self._surroundings
+
+    def down(self) -> None:
+        with self._lock:
+            surroundings = self._surroundings
+            assert surroundings is not None
+            surroundings.restore()
+            self._users -= 1
+            if self._users:
+                return
+            self._surroundings = None
+            surroundings.descriptors.release()
+            sys.stdout, sys.__stdout__ = self._streams  # type: ignore[misc]  # final for all but those who restore it
+            if getattr(sys.stdout, "closed", False):
+                sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="replace", closefd=False)
+        if text := surroundings.printed():
+            log.debug("Printed while plugins were loaded: %s", text)
+
+
+_shield = _Shield()
+
+
 @contextmanager
 def shielded() -> Iterator[Surroundings]:
     """While plugins are imported, nothing they print reaches stdout, where a JSON document may be expected.
 
     Printing goes to a capped buffer, writing to descriptor 1 goes to stderr; a stream a plugin closes is opened again.
+    That holds for all threads, so a process with several fills its registries before it starts them (`Host.fill`).
     """
-    streams = sys.stdout, sys.__stdout__
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stdout.flush()
-    surroundings = Surroundings()
+    surroundings = _shield.up()
     try:
         yield surroundings
     finally:
-        surroundings.restore()
-        surroundings.descriptors.release()
-        sys.stdout, sys.__stdout__ = streams  # type: ignore[misc]  # final for all but those who restore it
-        if getattr(sys.stdout, "closed", False):
-            sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="replace", closefd=False)
-        if text := surroundings.printed():
-            log.debug("Printed while plugins were loaded: %s", text)
+        _shield.down()
