@@ -103,14 +103,15 @@ class _Run:
         self.artifacts: list[Artifact] = []
         self.finished = len(job.done)
         """Pictures."""
+        self.dropped = False
+        """Whether a person skipped a batch, or a stage did."""
 
     def all(self) -> list[Artifact]:
         registry = self.host.registry("stages")
         order, problems = resolve_order(registry)
-        for name, problem in problems.items():
-            self.teller.tell(
-                "warning", {"message": f"{registry.owner(name)}: the stage {name} is left out: it {problem}."}
-            )
+        lost = [f"{registry.owner(name)}: the stage {name} is left out: it {text}." for name, text in problems.items()]
+        for message in lost:
+            self.teller.tell("warning", {"message": message})
         once = [stage for stage in order if stage.anchor in ONCE]
         every = [stage for stage in order if stage.anchor not in (*ONCE, LAST)]
         with ExitStack() as stack:
@@ -120,6 +121,11 @@ class _Run:
             if self.ctx.model is not None:
                 stack.enter_context(self.host.wrap("gesso_wrap_model", ctx=self.ctx, model=self.ctx.model))
             self._batches(every)
+        if not (self.artifacts or self.job.made or self.dropped or self.control.interrupted):
+            raise GessoError(
+                "The job ran to its end and made no picture.",
+                hint="\n".join(["No stage gave one to save. See which plugins failed: gesso plugins list", *lost]),
+            )
         self._publish([stage for stage in order if stage.anchor == LAST])
         return self.artifacts
 
@@ -162,6 +168,7 @@ class _Run:
             except StopBatchError:
                 if self.control.interrupted:
                     return
+                self.dropped = True
             done.update(indices)
             self.finished = len(done)
             # "finished" closes the batch: the store keeps its artifacts and leaves it out of a later attempt.

@@ -129,6 +129,15 @@ def test_a_failing_stage_names_its_plugin(service: Service, ask: Ask, monkeypatc
     assert events[-1].data == {"state": "failed"}
 
 
+def test_a_job_without_a_picture_has_failed(service: Service, ask: Ask) -> None:
+    """Were the stage that saves lost (its plugin's name was taken, say), "done" would be a lie."""
+    service.host.registry("stages").remove_owner("gesso:txt2img")
+    events: list[JobEvent] = []
+    with pytest.raises(GessoError, match="made no picture"):
+        service.run(service.job(ask()), events.append)
+    assert events[-1].data == {"state": "failed"}
+
+
 def test_every_denoise_is_wrapped(service: Service, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plugin's wrapper sees each model call and may change it."""
     from contextlib import contextmanager
