@@ -26,6 +26,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 OLDEST = (3, 11)
@@ -52,7 +53,7 @@ HINTS = (
     ),
     (
         r"getaddrinfo|name resolution|servname|ConnectionError|(Connect|Read)Timeout|Max retries|Connection re[fs]",
-        "The package index cannot be reached. Is there a network, a proxy (HTTPS_PROXY)? Downloads so far are kept.",
+        "The package index cannot be reached. {network} Downloads so far are kept.",
     ),
     (
         r"requires a different Python|No matching distribution|not a supported wheel",
@@ -95,7 +96,14 @@ def say(text: str) -> None:
 
 def hint_for(text: str, root: Path) -> str:
     machine = "%s %s" % (platform.system(), platform.machine())
-    facts = {"root": root, "python": platform.python_version(), "machine": machine}
+    # A newer pip does not say that it was the proxy that refused.
+    proxied = {"http", "https", "all"} & set(urllib.request.getproxies())
+    network = (
+        "It is asked for through a proxy: check HTTPS_PROXY."
+        if proxied
+        else "Is there a network, a proxy (HTTPS_PROXY)?"
+    )
+    facts = {"root": root, "python": platform.python_version(), "machine": machine, "network": network}
     return next((hint.format(**facts) for pattern, hint in HINTS if re.search(pattern, text)), "")
 
 

@@ -86,6 +86,19 @@ def test_hints(launcher, tmp_path, text, hint):
     assert "{" not in shown
 
 
+@pytest.mark.parametrize(("proxy", "hint"), [("http://user:secret@proxy:8080", "check HTTPS_PROXY"), ("", "a network")])
+def test_a_proxy_is_named_where_pip_does_not(launcher, tmp_path, monkeypatch, proxy, hint):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    shown = launcher.hint_for(
+        """NewConnectionError("HTTPConnection(host='proxy', port=8080): Connection refused")""", tmp_path
+    )
+    assert hint in shown
+    assert "secret" not in shown
+
+
 def test_paths_of_windows(launcher, monkeypatch, tmp_path):
     monkeypatch.setattr(launcher, "WINDOWS", True)
     assert launcher.Paths(tmp_path).python == tmp_path / ".venv" / "Scripts" / "python.exe"
