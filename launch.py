@@ -26,7 +26,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
 OLDEST = (3, 11)
@@ -96,6 +95,8 @@ def say(text: str) -> None:
 
 def hint_for(text: str, root: Path) -> str:
     machine = "%s %s" % (platform.system(), platform.machine())
+    import urllib.request  # slow, and needed only here
+
     # A newer pip does not say that it was the proxy that refused.
     proxied = {"http", "https", "all"} & set(urllib.request.getproxies())
     network = (
