@@ -130,6 +130,12 @@ _HOMES = {
         "Artifact", "CoreParams", "FileRef", "Header", "HookState", "Image", "Job", "JobEvent", "Mask", "Match",
         "Metric", "ModelRef", "PluginState", "Request", "TensorInfo",
     ),
+    "gesso.store.history": (
+        "History", "PicturePage", "PictureQuery", "StoredPicture",
+    ),
+    "gesso.thumbnails": (
+        "Thumbnails",
+    ),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604 - made from the table above
@@ -313,3 +319,8 @@ if TYPE_CHECKING:
     from gesso.types import PluginState as PluginState
     from gesso.types import Request as Request
     from gesso.types import TensorInfo as TensorInfo
+    from gesso.store.history import History as History
+    from gesso.store.history import PicturePage as PicturePage
+    from gesso.store.history import PictureQuery as PictureQuery
+    from gesso.store.history import StoredPicture as StoredPicture
+    from gesso.thumbnails import Thumbnails as Thumbnails

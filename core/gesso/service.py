@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gesso.jobs.executors import Executor
     from gesso.metadata import ImageMetadata
 
+    from gesso.store.history import History
+    from gesso.thumbnails import Thumbnails
 Progress = Callable[[int, int], None]
 MODEL_FOLDERS = {"checkpoint": "checkpoints", "vae": "vae", "text_encoder": "text_encoders", "lora": "loras"}
 """The folders under the models folder, by role."""
@@ -75,6 +77,21 @@ class Service:
         return Mounts(self.settings)
 
     @property
+    @cached_property
+    def history(self) -> History:
+        """The pictures that were made. StorageError: the database cannot be opened."""
+        from gesso.store import Store
+        from gesso.store.history import History
+
+        return History(Store.open(self.paths.home, self.core_settings.database_url))
+
+    @cached_property
+    def thumbnails(self) -> Thumbnails:
+        """Small pictures of pictures."""
+        from gesso.thumbnails import Thumbnails
+
+        return Thumbnails(self.paths.cache / "thumbnails")
+
     def executor(self) -> Executor:
         """Where jobs run; in this process unless another was given."""
         if self._executor is None:
@@ -278,6 +295,8 @@ class Service:
 
 
 def files_of(params: Mapping[str, Mapping[str, Any]]) -> dict[str, FileRef]:
+        if "history" in self.__dict__:
+            self.history.store.close()
     """The files that records refer to, by field: {"init": …, "mask": …}."""
     return {
         name: FileRef.model_validate(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import Any, Self
@@ -24,9 +25,11 @@ from gesso.plugins.host import Host
 from gesso.plugins.selection import Selection
 from gesso.service import Service
 from gesso.store import Store
+from gesso.store.history import History
 from gesso.telemetry import Publisher
 from gesso.types import Job, JobEvent
 
+DAY_S = 24 * 3600
 log = logging.getLogger(__name__)
 
 
@@ -50,6 +53,11 @@ class HostService(Service):
     def hashing(self) -> HashingThread:
         """Computes the hashes of models that have none yet; `hashing.status` tells how far it is."""
         return HashingThread(self.library, lambda: self.mounts.settings().hash_speed * 1e6)
+
+    @cached_property
+    def history(self) -> History:
+        """The pictures that were made, in the queue's store."""
+        return History(self.queue.store)
 
     def start(self) -> Self:
         """Take the data folder, mend what a crash left, start worker and queue.
@@ -84,6 +92,8 @@ class HostService(Service):
         if self.mounts.settings().hash_in_background:
             self.hashing.start()
             self._closers.append(self.hashing.stop)
+        if days := self.core_settings.trash_days:
+            self.history.purge(before=time.time() - days * DAY_S)
         repair = store.files.repair()
         if recovered or repair.missing:
             log.warning("%d jobs of a dead host go on; files that are gone: %s", recovered, repair.missing or "none")

@@ -32,6 +32,10 @@ class CoreSettings(Params):
         changes_picture=False,
     )
     models_in_memory: int = param(1, ge=1, le=16, label="Models kept in memory", changes_picture=False)
+    trash_days: int = param(
+        30, ge=0, le=3650, label="Keep deleted pictures", unit="days", changes_picture=False,
+        description="After that a picture in the trash is deleted for good, at the next start. 0: never.",
+    )  # fmt: skip
 
 
 class Settings:

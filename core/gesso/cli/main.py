@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from gesso.cli import doctor, explain, generate, info, lists, models, plugins, settings, smoke, tasks, ui
+from gesso.cli import doctor, explain, generate, history, info, lists, models, plugins, settings, smoke, tasks, ui
 from gesso.cli.app import CHOICE, guarded, load_service
 from gesso.cli.options import GenerateCommand
 
@@ -25,6 +25,7 @@ root.command("ui")(ui.command)
 root.command("generate", cls=GenerateCommand)(generate.command)
 root.command("info")(info.command)
 root.command("explain")(explain.command)
+root.add_typer(history.app, name="history")
 root.add_typer(models.app, name="models")
 root.add_typer(settings.app, name="settings")
 root.command("samplers")(lists.samplers)
@@ -74,8 +75,8 @@ def add_plugin_commands(arguments: Sequence[str] = ()) -> None:
     from gesso.plugins.cache import cached_commands
 
     own = {
-        "ui", "generate", "info", "explain", "models", "settings", "samplers", "schedulers", "plugins", "smoke",
-        "tasks", "doctor",
+        "ui", "generate", "info", "explain", "history", "models", "settings", "samplers", "schedulers", "plugins",
+        "smoke", "tasks", "doctor",
     }  # fmt: skip
     commands = cached_commands()
     wanted = arguments[0] if arguments and not arguments[0].startswith("-") else ""

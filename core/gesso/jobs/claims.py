@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from gesso.jobs.records import FULFILLED, Claim, JobState, Limits, StaleClaimError, Wishes
 from gesso.jobs.transitions import clean, end_job, end_run, put_back, store_event, tell
+from gesso.store.history import PICTURES, picture_row
 from gesso.store.schema import ArtifactRow, DependencyRow, JobRow, QueueRow, RunRow, StageRow
 from gesso.store.store import Store
 from gesso.types import Artifact, FileRef, Job, JobEvent
@@ -203,12 +204,14 @@ class Claims:
             session.execute(insert.on_conflict_do_update(index_elements=["job", "stage"], set_=values))
         self.store.files.refer(session, [artifact.file for _, _, artifact in batch.artifacts])
         for index, part, artifact in batch.artifacts:
-            session.add(
-                ArtifactRow(
-                    job=claim.job.id, index=index, part=part, kind=artifact.kind, sha256=artifact.file.sha256,
-                    type=artifact.file.type, meta=artifact.meta, token=claim.token, created=now,
-                )
+            row = ArtifactRow(
+                job=claim.job.id, index=index, part=part, kind=artifact.kind, sha256=artifact.file.sha256,
+                type=artifact.file.type, meta=artifact.meta, token=claim.token, created=now, path="", written=False,
             )  # fmt: skip
+            session.add(row)
+            if artifact.kind in PICTURES:
+                session.flush()  # gives the row its number
+                session.add(picture_row(row, claim.job))
         session.flush()
 
     # --- how it ends ------------------------------------------------------------------------------------------

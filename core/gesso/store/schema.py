@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Boolean, Double, ForeignKey, Index, Integer, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration. Kept here so that a start on a current database need not import Alembic (a second of it)."""
 
 NAMES = {
@@ -164,6 +164,31 @@ class ArtifactRow(Base):
     """Whether `path` was written: a crash before that is made good at the next start."""
 
     __table_args__ = (Index(None, "job", "index", "part", unique=True),)
+
+
+class PictureRow(Base):
+    """What the history is searched by: one row for each artifact that is a picture or a grid."""
+
+    __tablename__ = "pictures"
+    artifact: Mapped[int] = mapped_column(
+        ForeignKey("artifacts.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    prompt: Mapped[str] = mapped_column(Text)
+    """Case-folded, since SQLite's own lower() knows ASCII only."""
+    model: Mapped[str] = mapped_column(Text)
+    sampler: Mapped[str] = mapped_column(Text)
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    created: Mapped[float]
+    trashed: Mapped[float | None]
+    """When it was put into the trash."""
+
+    __table_args__ = (
+        Index(None, "trashed", "created", "artifact"),
+        Index(None, "trashed", "model"),
+        Index(None, "trashed", "sampler"),
+        Index(None, "trashed", "width", "height"),
+    )
 
 
 class InputRow(Base):
