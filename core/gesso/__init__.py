@@ -20,8 +20,8 @@ _HOMES = {
     ),
     "gesso.contributions": (
         "FilenameToken", "ImageFormat", "MetadataReader",
-        "ANCHORS", "Adapter", "Check", "Command", "Contribution", "Guider", "ModelFolder", "Operator", "Preview",
-        "Record", "Route", "Sampler", "Scheduler", "SettingsSection", "Stage", "Tab", "Task",
+        "ANCHORS", "Adapter", "Check", "Command", "Contribution", "Guider", "Locale", "ModelFolder", "Operator",
+        "Preview", "Record", "Route", "Sampler", "Scheduler", "SettingsSection", "Stage", "Tab", "Task",
     ),
     "gesso.engine.canvas": (
         "BlendFn", "Canvas",
@@ -58,6 +58,9 @@ _HOMES = {
     "gesso.hookspecs": (
         "hookimpl",
     ),
+    "gesso.i18n": (
+        "Catalog", "LocaleReport", "params_texts", "text", "texts_of",
+    ),
     "gesso.jobs.progress": (
         "JobProgress",
     ),
@@ -83,7 +86,7 @@ _HOMES = {
         "EncodeImageFn", "FilenameTokenFn",
     ),
     "gesso.page": (
-        "Page", "RouteFn", "TabFn",
+        "Page", "PageSettings", "RouteFn", "TabFn",
     ),
     "gesso.references": (
         "Lazy", "lazy",
@@ -109,7 +112,7 @@ _HOMES = {
         "job_pairs", "ordered_pairs",
     ),
     "gesso.params": (
-        "ChoicesFn", "ParamInfo", "Params", "fields", "param", "takes_file", "takes_mask",
+        "ChoicesFn", "ParamInfo", "Params", "fields", "label_of", "param", "takes_file", "takes_mask",
     ),
     "gesso.pictures": (
         "ResizeMode", "flattened", "open_picture", "picture_size", "picture_type", "resize_picture",
@@ -172,6 +175,7 @@ if TYPE_CHECKING:
     from gesso.contributions import FilenameToken as FilenameToken
     from gesso.contributions import Guider as Guider
     from gesso.contributions import ImageFormat as ImageFormat
+    from gesso.contributions import Locale as Locale
     from gesso.contributions import MetadataReader as MetadataReader
     from gesso.contributions import ModelFolder as ModelFolder
     from gesso.contributions import Operator as Operator
@@ -246,6 +250,11 @@ if TYPE_CHECKING:
     from gesso.families import Vae as Vae
     from gesso.files import write_whole as write_whole
     from gesso.hookspecs import hookimpl as hookimpl
+    from gesso.i18n import Catalog as Catalog
+    from gesso.i18n import LocaleReport as LocaleReport
+    from gesso.i18n import params_texts as params_texts
+    from gesso.i18n import text as text
+    from gesso.i18n import texts_of as texts_of
     from gesso.jobs.progress import JobProgress as JobProgress
     from gesso.jobs.queue import JobQueue as JobQueue
     from gesso.jobs.records import JobRecord as JobRecord
@@ -275,6 +284,7 @@ if TYPE_CHECKING:
     from gesso.outputs.types import EncodeImageFn as EncodeImageFn
     from gesso.outputs.types import FilenameTokenFn as FilenameTokenFn
     from gesso.page import Page as Page
+    from gesso.page import PageSettings as PageSettings
     from gesso.page import RouteFn as RouteFn
     from gesso.page import TabFn as TabFn
     from gesso.pairs import job_pairs as job_pairs
@@ -283,6 +293,7 @@ if TYPE_CHECKING:
     from gesso.params import ParamInfo as ParamInfo
     from gesso.params import Params as Params
     from gesso.params import fields as fields
+    from gesso.params import label_of as label_of
     from gesso.params import param as param
     from gesso.params import takes_file as takes_file
     from gesso.params import takes_mask as takes_mask

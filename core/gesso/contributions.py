@@ -184,6 +184,17 @@ class Tab(Contribution):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Locale(Contribution):
+    """Texts of the page: a folder of `<language>.json` files, {"key": "text"}.
+
+    `name` is the feature's, and by custom its keys begin with it; `en.json` has all of them. A file may also translate
+    others' keys, or English: {"Steps": "Schritte"}.
+    """
+
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Check(Contribution):
     """A line of `gesso doctor`: returns (ok, what was found)."""
 

@@ -19,6 +19,7 @@ from gesso.contributions import (
     FilenameToken,
     Guider,
     ImageFormat,
+    Locale,
     MetadataReader,
     ModelFolder,
     Operator,
@@ -296,6 +297,11 @@ def gesso_register_metadata_readers(registry: Registrar[MetadataReader]) -> None
 @_spec("host", registry="tabs")
 def gesso_register_tabs(registry: Registrar[Tab]) -> None:
     """Start-up: add tabs to the page."""
+
+
+@_spec("host", registry="locales")
+def gesso_register_locales(registry: Registrar[Locale]) -> None:
+    """Start-up: add texts of the page, in English and other languages."""
 
 
 # --- jobs, outside ------------------------------------------------------------------------------------------------

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from gesso.params import Params, param
 
 if TYPE_CHECKING:
     from gesso.serving import HostService
+
+
+class PageSettings(Params):
+    """How the page is put together and what it looks like, for who has not chosen otherwise in the browser."""
+
+    theme: Literal["dark", "light", "contrast"] = param("dark", label="Theme", changes_picture=False)
+    language: str = param(
+        "auto", label="Language", changes_picture=False, max_length=40,
+        description="A code such as de or zh_CN; auto: what the browser asks for.",
+    )  # fmt: skip
+    tab_order: list[str] = param(
+        [], label="Order of tabs", changes_picture=False,
+        description="Names of tabs that come first, in this order. From the next start on.",
+    )  # fmt: skip
+    hidden_tabs: list[str] = param(
+        [], label="Hidden tabs", changes_picture=False, description="Names of tabs that are not shown."
+    )
 
 
 class Page(Protocol):

@@ -91,6 +91,11 @@ def param_info(field: FieldInfo) -> ParamInfo:
     return next((m for m in field.metadata if isinstance(m, ParamInfo)), ParamInfo())
 
 
+def label_of(name: str, info: ParamInfo) -> str:
+    """What people call a field, in English and without its unit."""
+    return info.label or name.replace("_", " ").capitalize()
+
+
 class Params(BaseModel):
     """Base of parameter records. Immutable; unknown fields are errors; `version` grows when fields change meaning."""
 

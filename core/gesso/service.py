@@ -18,6 +18,7 @@ from gesso.models.library import Entry, Library
 from gesso.models.mounts import ModelSettings, Mounts
 from gesso.names import split_sampler_name
 from gesso.outputs.writing import OutputWriter, named
+from gesso.page import PageSettings
 from gesso.pairs import records, request_fields
 from gesso.params import Params, fields
 from gesso.paths import Paths
@@ -193,7 +194,9 @@ class Service:
         from gesso.jobs.protocol import WorkerSettings
         from gesso.outputs.encoding import section_of
 
-        own: dict[str, type[Params]] = {"core": CoreSettings, "models": ModelSettings, "worker": WorkerSettings}
+        own: dict[str, type[Params]] = {
+            "core": CoreSettings, "models": ModelSettings, "page": PageSettings, "worker": WorkerSettings,
+        }  # fmt: skip
         registered = {section.name: section.params for section in self.host.registry("settings")}
         formats = {section_of(f): f.options for f in self.host.registry("formats") if f.options is not None}
         return {**own, **registered, **formats}

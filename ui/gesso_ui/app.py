@@ -9,18 +9,21 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Request
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from gesso import FileRef, HostService
 
 from .components.gallery import SUFFIXES
+from .edge import Edge
 from .guard import Guard
 from .live import Live
-from .page import STATIC, build_page, options
+from .page import STATIC, build_page, head_of, options, settings_of
 from .plugins_api import router
 from .routes import mount_routes
 from .session import owner_of
+from .texts import catalog_of
+from .theme import stylesheet
 
 FILE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]+)?")
 TYPES = {suffix: mime for mime, suffix in SUFFIXES.items()}
@@ -52,9 +55,15 @@ async def _make_app(service: HostService) -> FastAPI:
         headers = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
         return FileResponse(path, media_type=TYPES.get(found[2], "application/octet-stream"), headers=headers)
 
+    @app.get("/gesso/theme.css")
+    def theme() -> Response:
+        return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "no-cache"})
+
     app.include_router(router(service))
     app.mount("/gesso/static", StaticFiles(directory=STATIC))
     mount_routes(app, service)  # before the page, which answers every path
-    gr.mount_gradio_app(app, build_page(service), path="/", **options())
+    catalog = catalog_of(service)
+    gr.mount_gradio_app(app, build_page(service, catalog.languages), path="/", **options())
+    app.add_middleware(Edge, catalog=catalog, settings=lambda: settings_of(service), head=lambda: head_of(service))
     app.add_middleware(Guard)
     return app

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -13,13 +13,19 @@ from typing import Any
 import gradio as gr
 
 import gesso
-from gesso import GessoError, HostService, PluginState, Tab
+from gesso import GessoError, HostService, PageSettings, PluginState, Tab, text
+
+from .theme import THEMES
 
 WATCHED = ("gradio", "gradio.components", "gradio.blocks")
 """No tab may replace functions of these for the others."""
 STATIC = Path(__file__).with_name("static")
 FOOT = """
 import(new URL("gesso/static/live.js", document.baseURI)).then((live) => live.mountFoot(element));
+import(new URL("gesso/static/shell.js", document.baseURI)).then((shell) => shell.mountFoot(element));
+"""
+HEAD = """
+<link rel="stylesheet" href="gesso/theme.css"><script src="gesso/static/early.js"></script>
 """
 
 
@@ -53,7 +59,10 @@ class Shell:
             for receiver in self.receivers:
                 owner = host.registry("tabs").owner(receiver.tab)
                 with host.guarded(owner, phase="build", hook=f"the tab {receiver.tab}"), place:
-                    button = gr.Button(f"Send to {receiver.label}", size="sm", elem_classes="gesso-send-button")
+                    button = gr.Button(
+                        text("shell.send_to", tab=text(f"tabs.{receiver.tab}", receiver.label)), size="sm",
+                        elem_classes="gesso-send-button",
+                    )  # fmt: skip
                     button.click(
                         receiver.send, selected, [tabs, *receiver.outputs], show_progress="hidden",
                         api_visibility="private",
@@ -76,30 +85,66 @@ class Receiver:
         return [gr.Tabs(selected=self.tab), *self.take(data)]
 
 
-def build_page(service: HostService) -> gr.Blocks:
-    """All tabs in one `gr.Blocks`. A tab that cannot be built is replaced by a card that says why."""
+def build_page(service: HostService, languages: Mapping[str, str]) -> gr.Blocks:
+    """All tabs in one `gr.Blocks`. A tab that cannot be built is replaced by a card that says why.
+
+    `languages`: code → its own name, for the choice at the foot.
+    """
     service.host.watch(WATCHED)
-    tabs = sorted(service.host.registry("tabs"), key=lambda tab: (tab.order, tab.name))
+    tabs = in_order(service.host.registry("tabs"), settings_of(service).tab_order)
     with gr.Blocks(title="gesso", analytics_enabled=False, fill_width=True) as page:
         shell = Shell(service, page)
         with gr.Tabs(elem_id="gesso-tabs") as all_tabs:
             for tab in tabs:
                 _add(shell, tab)
             if not tabs:
-                gr.HTML("<p>No plugin brings a tab.</p>", js_on_load=None)
+                gr.HTML(f"<p>{text('shell.no_tabs')}</p>", js_on_load=None)
         shell.connect(all_tabs)
-        gr.HTML(
-            f'<footer class="gesso-foot"><span>gesso {escape(gesso.__version__)}</span>'
-            '<span class="gesso-memory"></span></footer>',
-            js_on_load=FOOT, elem_id="gesso-foot",
-        )  # fmt: skip
+        gr.HTML(_foot(languages), js_on_load=FOOT, elem_id="gesso-foot")
     page.api_open = False  # events come from the page alone
     return page
 
 
+def settings_of(service: HostService) -> PageSettings:
+    """The page's settings; the defaults while the file cannot be read."""
+    try:
+        return service.settings.section("page", PageSettings)
+    except GessoError:
+        return PageSettings()
+
+
+def in_order(tabs: Iterable[Tab], wanted: Sequence[str]) -> list[Tab]:
+    """Those a person named first, in that order; the others as they ask for it."""
+    place = {name: number for number, name in reversed(list(enumerate(wanted)))}
+    return sorted(tabs, key=lambda tab: (place.get(tab.name, len(wanted)), tab.order, tab.name))
+
+
+def head_of(service: HostService) -> str:
+    """What every reader gets in the page's head: colours, and the rules that hide tabs."""
+    names = [tab.name for tab in service.host.registry("tabs") if tab.name in settings_of(service).hidden_tabs]
+    hidden = ",".join(f'#gesso-tabs button[id="tab-{name}-button"]' for name in names)
+    return f"{HEAD}<style>{hidden}{{display:none!important}}</style>" if hidden else HEAD
+
+
+def _foot(languages: Mapping[str, str]) -> str:
+    """Version, choice of theme and language, memory."""
+    themes = {name: text(f"shell.theme.{name}") for name in THEMES}
+    return (
+        f'<footer class="gesso-foot"><span>gesso {escape(gesso.__version__)}</span>'
+        f"{_choice('theme', themes)}{_choice('language', languages)}"
+        '<span class="gesso-memory"></span></footer>'
+    )
+
+
+def _choice(name: str, choices: Mapping[str, str]) -> str:
+    options = "".join(f'<option value="{escape(value)}">{escape(words)}</option>' for value, words in choices.items())
+    label = text(f"shell.{name}")
+    return f'<label>{label} <select class="gesso-select" data-choose="{name}">{options}</select></label>'
+
+
 def _add(shell: Shell, tab: Tab) -> None:
     """Build a tab, or in its place the card that says why it could not be."""
-    with gr.Tab(tab.label, id=tab.name, elem_id=f"tab-{tab.name}") as place:
+    with gr.Tab(text(f"tabs.{tab.name}", tab.label), id=tab.name, elem_id=f"tab-{tab.name}") as place:
         # A `Blocks` of its own for each tab would be the documented way to throw half a tab away; it costs 0.1 s each,
         # since Gradio makes a whole application for it.
         made = shell.blocks.default_config
@@ -144,15 +189,15 @@ def _card(state: PluginState, tab: Tab, error: BaseException) -> str:
     """Who failed, how, and what to do."""
     cause = error.__cause__ or error
     rows = {
-        "Plugin": f"{state.dist}:{state.name} {state.version}",
-        "Error": f"{type(cause).__name__}: {cause}",
+        text("shell.card.plugin"): f"{state.dist}:{state.name} {state.version}",
+        text("shell.card.error"): f"{type(cause).__name__}: {cause}",
     }
-    cells = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())
+    cells = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())
+    title = text("shell.card.title", tab=escape(text(f"tabs.{tab.name}", tab.label)))
+    command = f"<code>gesso plugins disable {escape(state.name)}</code>"
     return (
-        f'<section class="gesso-card" role="alert"><h2>The tab “{escape(tab.label)}” could not be built</h2>'
-        f"<dl>{cells}</dl><p>All other tabs work. Update the plugin, or leave it out with "
-        f"<code>gesso plugins disable {escape(state.name)}</code> and start again. "
-        "The log has the whole traceback.</p></section>"
+        f'<section class="gesso-card" role="alert"><h2>{title}</h2><dl>{cells}</dl>'
+        f"<p>{text('shell.card.advice', command=command)}</p></section>"
     )
 
 

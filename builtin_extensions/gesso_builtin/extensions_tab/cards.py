@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from gesso import HookState, PluginState
+from gesso import HookState, PluginState, text
 
-TITLES = {
-    "enabled": "In use", "disabled": "Disabled", "quarantined": "In quarantine", "failed": "Failed",
-    "incompatible": "Incompatible", "missing-deps": "Lacks a package",
+BADGES = {
+    "enabled": "gesso-success", "quarantined": "gesso-warning", "incompatible": "gesso-warning",
+    "failed": "gesso-danger", "missing-deps": "gesso-danger",
 }  # fmt: skip
-NEXT = {
-    "enabled": "Enabled from the next start on.", "disabled": "Disabled from the next start on.",
-    "uninstalled": "Uninstalled: gone from the next start on.",
-}  # fmt: skip
-ADVICE = {
-    "failed": "Update it, or disable it; all else works without it.",
-    "quarantined": "It goes on without the hooks that failed. Update or disable it, or give it another chance.",
-    "missing-deps": "Install what it needs, or disable it.",
-}  # fmt: skip
+ADVISED = ("failed", "quarantined", "missing-deps")
+"""States with advice of their own where the host has none."""
 
 
 def overview(states: Sequence[PluginState], said: str = "") -> str:
@@ -32,7 +25,8 @@ def overview(states: Sequence[PluginState], said: str = "") -> str:
         parts.append(_empty())
     parts.append(_grid([*bad, *others]))
     well = [state for state in own if not troubled(state)]
-    parts.append(f'<details class="gx-own"><summary>{len(well)} that come with gesso</summary>{_grid(well)}</details>')
+    title = text("extensions.own", count=len(well))
+    parts.append(f'<details class="gx-own"><summary>{title}</summary>{_grid(well)}</details>')
     return f'<div class="gx">{"".join(parts)}</div>'
 
 
@@ -44,21 +38,26 @@ def troubled(state: PluginState) -> bool:
 def _summary(states: Sequence[PluginState]) -> str:
     use = sum(state.state in ("enabled", "quarantined") for state in states)
     trouble = sum(troubled(state) for state in states)
-    text = f"{len(states)} extensions, {use} in use"
-    text += f", {trouble} with a problem." if trouble else ". All is well."
+    words = text("extensions.summary", count=len(states), used=use)
+    words += " " + (text("extensions.trouble", count=trouble) if trouble else text("extensions.all_well"))
     return (
-        f'<div class="gx-head"><p>{text}</p><div class="gx-tools">'
-        '<input type="search" class="gx-search" placeholder="Search" aria-label="Search extensions">'
-        '<button type="button" data-do="refresh">Refresh</button>'
-        '<button type="button" data-do="copy" data-id="">Copy report</button></div></div>'
+        f'<div class="gx-head"><p>{words}</p><div class="gx-tools">'
+        f'<input type="search" class="gx-search gesso-input" placeholder="{text("extensions.search")}" '
+        f'aria-label="{text("extensions.search_in")}">'
+        f"{_button('refresh')}{_button('copy')}</div></div>"
     )
 
 
+def _button(do: str, id_: str = "") -> str:
+    label = text(f"extensions.{do}")
+    return f'<button type="button" class="gesso-button" data-do="{do}" data-id="{escape(id_)}">{label}</button>'
+
+
 def _empty() -> str:
+    install, new = "<code>gesso plugins install NAME</code>", "<code>gesso plugins new my-sampler</code>"
     return (
-        '<div class="gx-empty"><p>No extension is installed beside those that come with gesso.</p>'
-        "<p>Install one with <code>gesso plugins install NAME</code>, or with pip; it is here after the next start. "
-        "Write one with <code>gesso plugins new my-sampler</code>.</p></div>"
+        f'<div class="gesso-empty gx-empty"><p>{text("extensions.none")}</p>'
+        f"<p>{text('extensions.none_advice', install=install, new=new)}</p></div>"
     )
 
 
@@ -75,14 +74,20 @@ def card(state: PluginState) -> str:
     version = f"{state.dist} {state.version}".strip()
     return (
         f'<article class="gx-card gx-{kind}" data-id="{id_}" data-words="{words}">'
-        f'<header><h3>{escape(state.name)}</h3><span class="gx-badge">{_title(state)}</span>'
+        f"<header><h3>{escape(state.name)}</h3>"
+        f'<span class="gesso-badge {_colour(state)}">{_title(state)}</span>'
         f'<span class="gx-dist">{escape(version)}</span></header>'
         f"{_trouble(state)}{_facts(state)}{_hooks(state)}{_buttons(state)}</article>"
     )
 
 
 def _title(state: PluginState) -> str:
-    return "In use, with errors" if state.state == "enabled" and state.error else TITLES[state.state]
+    kind = "enabled_with_errors" if state.state == "enabled" and state.error else state.state
+    return text(f"extensions.state.{kind.replace('-', '_')}")
+
+
+def _colour(state: PluginState) -> str:
+    return "gesso-warning" if state.state == "enabled" and state.error else BADGES.get(state.state, "")
 
 
 def _trouble(state: PluginState) -> str:
@@ -90,13 +95,16 @@ def _trouble(state: PluginState) -> str:
     if state.error:
         where = " · ".join(part for part in (state.hook, state.phase) if part)
         parts.append(f'<p class="gx-error"><b>{escape(where)}</b> {escape(state.error)}</p>')
-    if advice := state.hint or ADVICE.get(state.state, ""):
+    own = text(f"extensions.advice.{state.state.replace('-', '_')}") if state.state in ADVISED else ""
+    if advice := state.hint or own:
         parts.append(f'<p class="gx-hint">{escape(advice)}</p>')
     parts += [f'<p class="gx-hint">{escape(warning)}</p>' for warning in state.warnings]
     if state.next_start:
-        parts.append(f'<p class="gx-next">{NEXT[state.next_start]}</p>')
+        parts.append(f'<p class="gx-next">{text(f"extensions.next.{state.next_start}")}</p>')
     if state.traceback:
-        parts.append(f"<details><summary>Traceback</summary><pre>{escape(state.traceback)}</pre></details>")
+        parts.append(
+            f"<details><summary>{text('extensions.traceback')}</summary><pre>{escape(state.traceback)}</pre></details>"
+        )
     return "".join(parts)
 
 
@@ -104,10 +112,11 @@ def _facts(state: PluginState) -> str:
     if not state.hook_states and not state.import_ms:
         return ""  # it was never here
     facts = [
-        ("Import", f"{state.import_ms:.1f} ms"), ("Calls", f"{state.calls:,}"), ("Time", _time(state.total_ms)),
-        ("Errors", str(state.errors)), *([("Declares", ", ".join(state.capabilities))] if state.capabilities else []),
+        ("import", f"{state.import_ms:.1f} ms"), ("calls", f"{state.calls:,}"), ("time", _time(state.total_ms)),
+        ("errors", str(state.errors)), *([("declares", ", ".join(state.capabilities))] if state.capabilities else []),
     ]  # fmt: skip
-    return '<dl class="gx-facts">' + "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts) + "</dl>"
+    cells = "".join(f"<div><dt>{text(f'extensions.{k}')}</dt><dd>{escape(v)}</dd></div>" for k, v in facts)
+    return f'<dl class="gx-facts">{cells}</dl>'
 
 
 def _time(ms: float) -> str:
@@ -123,16 +132,17 @@ def _hooks(state: PluginState) -> str:
         by_hook.setdefault(one.hook, []).append(one)
     rows = []
     for hook, found in by_hook.items():
-        where = ", ".join(one.process for one in found if one.calls or one.errors) or "not called yet"
+        where = ", ".join(one.process for one in found if one.calls or one.errors) or text("extensions.not_called")
         calls, errors = sum(one.calls for one in found), sum(one.errors for one in found)
         ms = sum(one.total_ms for one in found)
-        mark = " (in quarantine)" if any(one.quarantined for one in found) else ""
+        mark = f" ({text('extensions.in_quarantine')})" if any(one.quarantined for one in found) else ""
         rows.append(
             f"<tr><td><code>{escape(hook.removeprefix('gesso_'))}</code>{mark}</td><td>{where}</td><td>{calls:,}</td>"
             f"<td>{_time(ms)}</td><td>{errors}</td></tr>"
         )
-    head = "<tr><th>Hook</th><th>Process</th><th>Calls</th><th>Time</th><th>Errors</th></tr>"
-    count = f"{len(by_hook)} hook" + ("s" if len(by_hook) > 1 else "")
+    columns = [text(f"extensions.{name}") for name in ("hook", "process", "calls", "time", "errors")]
+    head = f"<tr><th>{'</th><th>'.join(columns)}</th></tr>"
+    count = text("extensions.hooks", count=len(by_hook))
     return (
         f'<details><summary>{count}</summary><div class="gx-scroll"><table><thead>{head}</thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div></details>"
@@ -141,10 +151,5 @@ def _hooks(state: PluginState) -> str:
 
 def _buttons(state: PluginState) -> str:
     off = state.next_start == "disabled" or (state.state == "disabled" and state.next_start != "enabled")
-    names = [("enable", "Enable")] if off else [("disable", "Disable")]
-    if state.error or state.errors:
-        names.append(("reset", "Another chance"))
-    names.append(("copy", "Copy report"))
-    id_ = escape(state.id)
-    buttons = [f'<button type="button" data-do="{do}" data-id="{id_}">{text}</button>' for do, text in names]
-    return f"<footer>{''.join(buttons)}</footer>"
+    names = ["enable" if off else "disable", *(["reset"] if state.error or state.errors else []), "copy"]
+    return f"<footer>{''.join(_button(name, state.id) for name in names)}</footer>"

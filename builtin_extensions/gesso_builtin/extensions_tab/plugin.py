@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gesso import Registrar, Tab, TabFn, hookimpl, lazy
+from pathlib import Path
+
+from gesso import Locale, Registrar, Tab, TabFn, hookimpl, lazy
 
 api = "1"
 
@@ -10,3 +12,8 @@ api = "1"
 @hookimpl
 def gesso_register_tabs(registry: Registrar[Tab]) -> None:
     registry.add(Tab(name="extensions", label="Extensions", order=80, build=lazy(".ui:build", TabFn)))
+
+
+@hookimpl
+def gesso_register_locales(registry: Registrar[Locale]) -> None:
+    registry.add(Locale(name="extensions_tab", folder=Path(__file__).with_name("locales")))

@@ -1,4 +1,6 @@
 // Buttons, search and "Copy report" of the Extensions tab. The cards are made by the host; what is open stays open.
+let say = (key) => key;
+import(new URL("gesso/static/texts.js", document.baseURI)).then((texts) => (say = texts.say));
 const act = (what, id = "") => trigger("act", { what, id });
 // Outside of this run of the script: Gradio may run it anew for a new value.
 const memory = (window.gessoExtensions ??= { open: new Set(), sought: "" });
@@ -29,7 +31,7 @@ async function copy(button) {
   const id = button.dataset.id;
   const answer = await fetch(`gesso/plugins/${id ? `${encodeURIComponent(id)}/` : ""}report`, { cache: "no-store" });
   const text = await answer.text();
-  let told = "Copied";
+  let told = say("js.extensions.copied");
   try {
     await navigator.clipboard.writeText(text);
   } catch {
@@ -40,7 +42,7 @@ async function copy(button) {
     box.value = text;
     (button.closest(".gx-card") ?? element.querySelector(".gx-head")).after(box);
     box.select();
-    told = "Press Ctrl+C";
+    told = say("js.extensions.press");
   }
   const words = button.textContent;
   button.textContent = told;

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from gesso import GessoError, HostService, Page, PluginState
+from gesso import GessoError, HostService, Page, PluginState, text
 from gesso_builtin.extensions_tab.cards import overview
 
 SCRIPT = Path(__file__).with_name("tab.js").read_text(encoding="utf-8")
@@ -18,8 +18,9 @@ def build(page: Page) -> None:
     """The cards, and what happens when somebody presses a button on one."""
     desk = Desk(page.service)
     # Filled when it comes into sight: with many extensions the cards are a megabyte nobody may ever look at.
+    waiting = f'<div class="gx"><p role="status" class="gesso-loading">{text("shell.loading")}</p></div>'
     cards = gr.HTML(
-        '<div class="gx"><p role="status">One moment…</p></div>', css_template=STYLE, js_on_load=SCRIPT,
+        waiting, css_template=STYLE, js_on_load=SCRIPT,
         elem_classes="gesso-extensions",
     )  # fmt: skip
     private: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
@@ -42,7 +43,7 @@ class Desk:
         try:
             return self.show(self._done(what, id_))
         except (GessoError, OSError) as error:
-            return self.show(f"That did not work: {error}")
+            return self.show(text("extensions.failed", error=error))
 
     def _done(self, what: str, id_: str) -> str:
         plugins = self._service.plugins
@@ -51,12 +52,12 @@ class Desk:
         if what == "reset":
             state = plugins.reset(id_)
             if state.state in ("enabled", "quarantined"):
-                return f"{state.id} is called again, and its errors are forgotten."
-            return f"{state.id} is probed again at the next start."
+                return text("extensions.said.reset", id=state.id)
+            return text("extensions.said.probed", id=state.id)
         return ""
 
 
 def _switched(state: PluginState) -> str:
     if state.next_start:
-        return f"{state.id} is {state.next_start} from the next start of gesso on."
-    return f"{state.id} is {state.state}."
+        return text(f"extensions.said.{state.next_start}_next", id=state.id)
+    return text(f"extensions.said.{state.state}", id=state.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +12,24 @@ import gradio as gr
 import pytest
 from starlette.testclient import TestClient
 
-from gesso import HookState, PluginState
+from gesso import Catalog, HookState, PluginState
 from gesso.testing import headless_page, load_host
-from gesso_builtin.extensions_tab.cards import overview
-from gesso_builtin.extensions_tab.ui import Desk, build
+from gesso_builtin.extensions_tab import cards, ui
+from gesso_builtin.extensions_tab.ui import build
+
+WORDS = Catalog([Path(ui.__file__).with_name("locales")])
+
+
+def overview(states: list[PluginState]) -> str:
+    """The cards, in English."""
+    return WORDS.translate(cards.overview(states), "en")
+
+
+class Desk(ui.Desk):
+    """The desk, in English."""
+
+    def act(self, event: gr.EventData) -> str:
+        return WORDS.translate(super().act(event), "en")
 
 
 def state(name: str = "odd", **fields: Any) -> PluginState:
@@ -41,7 +56,7 @@ def test_what_it_declares_and_what_it_does_beside() -> None:
 def test_problems_come_first_and_what_ships_with_gesso_is_folded() -> None:
     html = overview([state("aa"), state("bb", state="failed", error="no"), state("own", built_in=True)])
     assert html.index("gesso-bb") < html.index("gesso-aa") < html.index("<details") < html.index("gesso-own")
-    assert "3 extensions, 2 in use, 1 with a problem." in html
+    assert "3 extensions, 2 in use. 1 with a problem." in html
 
 
 def test_with_none_installed_it_says_how_to_get_one() -> None:

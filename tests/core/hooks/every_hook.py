@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from pathlib import Path
 
 from gesso import (
     Check,
@@ -14,6 +15,7 @@ from gesso import (
     Guider,
     GuiderFn,
     ImageFormat,
+    Locale,
     MetadataReader,
     Params,
     Prediction,
@@ -289,6 +291,12 @@ def read(items, size):
 @hookimpl
 def gesso_register_tabs(registry):
     _seen("gesso_register_tabs")
+
+
+@hookimpl
+def gesso_register_locales(registry):
+    _seen("gesso_register_locales")
+    registry.add(Locale(name="touch", folder=Path(__file__).parent))
 
 
 @hookimpl
