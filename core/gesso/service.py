@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gesso.families import Family
     from gesso.jobs.executors import Executor
     from gesso.metadata import ImageMetadata
-
+    from gesso.reuse import Reused
     from gesso.store.history import History
     from gesso.thumbnails import Thumbnails
 Progress = Callable[[int, int], None]
@@ -135,6 +135,15 @@ class Service:
         return self.host.filter("gesso_filter_reuse", fields, pairs=text.params, service=self), unknown
 
     def read_picture(self, source: Path | bytes, *, stealth: bool = False) -> ImageMetadata:
+    def closest(self, infotext: str) -> Reused:
+        """The request that comes as near to an infotext as what is installed here allows, and every difference.
+
+        Where `reuse` and `request` would end in an error (a model, a sampler that is not here), a default stands.
+        """
+        from gesso.reuse import closest
+
+        return closest(self, infotext)
+
         """What a picture says of how it was made, whichever program wrote it. See `read_image_metadata`."""
         from gesso.metadata import read_image_metadata
 

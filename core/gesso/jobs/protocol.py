@@ -1,6 +1,6 @@
 """What host and worker tell each other at the start, and the settings of the worker. Torch-free.
 
-Host → worker: `start`, `job`, `control`, `reply` (with a raw part), `seen`, `reset`, `close`.
+Host → worker: `start`, `job`, `control`, `reply` (with a raw part), `seen`, `reset`, `unload`, `close`.
 Worker → host: `hello`, `beat`, `event`, `blob` and `preview` (with raw parts), `ask`, `done`, `failed`.
 """
 

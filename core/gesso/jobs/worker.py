@@ -23,7 +23,7 @@ import gesso
 from gesso.errors import GessoError
 from gesso.jobs.frames import Channel, FrameError
 from gesso.jobs.protocol import BEAT_SECONDS, PROTOCOL, Device, Hello, Start, error_data
-from gesso.jobs.worker_link import CORRUPT, HostBlobs, HostLibrary, Link
+from gesso.jobs.worker_link import CORRUPT, UNLOAD, HostBlobs, HostLibrary, Link
 from gesso.plugins.host import Host
 from gesso.plugins.patches import NN
 from gesso.telemetry import device_memory, memory
@@ -142,6 +142,9 @@ class Worker:
                 if self._host.follow():
                     self._send_beat()
                 continue
+            if data is UNLOAD:
+                self._unload()
+                continue
             self._host.follow()
             return data
 
@@ -181,6 +184,15 @@ class Worker:
             self._check_device()
         finally:
             link.forget(identity)
+
+    def _unload(self) -> None:
+        """Models out of memory, and what torch keeps of it for later back to the device."""
+        self._residency.unload()
+        if self._residency.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+        self._send_beat()
 
     def _tell(self, event: JobEvent) -> None:
         self._link.send("event", {"job": event.job, "event": event.model_dump()})

@@ -113,6 +113,12 @@ class WorkerExecutor:
         states = {} if hello is None else {state.id: state for state in hello.plugins}
         return states | self._plugins
 
+    def unload(self) -> None:
+        """Tell the worker to forget the models in memory, after the job that runs. `loaded` says when it has."""
+        process = self._supervisor.process
+        if process is not None:
+            process.send("unload")
+
     def reset_plugin(self, plugin: str) -> None:
         """Tell the worker to forget a plugin's errors and to call it again."""
         process = self._supervisor.process

@@ -23,6 +23,8 @@ from gesso.types import FileRef, ModelRef
 
 ARRIVES_S = 60.0
 """How long a file that was sent may take to be there."""
+UNLOAD: dict[str, Any] = {}
+"""Stands between jobs: the models are wanted out of memory."""
 CORRUPT = 65
 """Exit status after something that was no frame (EX_DATAERR)."""
 
@@ -32,7 +34,7 @@ class Link:
 
     def __init__(self, channel: Channel) -> None:
         self.jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        """Jobs to run; None: end in good order."""
+        """Jobs to run; UNLOAD: forget the models; None: end in good order."""
         self.on_seen: Callable[[], None] = lambda: None
         """Called when the host has taken a preview."""
         self.on_reset: Callable[[str], None] = lambda plugin: None
@@ -101,6 +103,8 @@ class Link:
             self.on_seen()
         elif frame.kind == "reset":
             self.on_reset(str(data["plugin"]))
+        elif frame.kind == "unload":
+            self.jobs.put(UNLOAD)  # in its turn: a job that runs holds its model
         elif frame.kind == "close":
             self.jobs.put(None)
 

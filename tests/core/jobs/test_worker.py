@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,15 @@ def test_memory_of_both_processes_is_published(service, toy_model):
     assert found["host"].labels["pid"] == str(os.getpid())
     assert found["worker"].labels["pid"] == str(pid)
     assert found["worker"].value > 50e6
+
+
+def test_models_leave_memory_when_somebody_says_so(service, toy_model):
+    Run(service, toy_model).go()
+    executor = service.executor
+    assert len(executor.loaded()) == 1  # told before the job was over
+    executor.unload()
+    end = time.monotonic() + 60
+    while executor.loaded() and time.monotonic() < end:
+        time.sleep(0.02)
+    assert executor.loaded() == ()
+    assert Run(service, toy_model).go().states == ["running", "done"]
