@@ -129,6 +129,10 @@ _HOMES = {
     "gesso.serving": (
         "HostService",
     ),
+    "gesso.types": (
+        "Artifact", "CoreParams", "FileRef", "Header", "HookState", "Image", "Job", "JobEvent", "Mask", "Match",
+        "Metric", "ModelRef", "PluginState", "Request", "TensorInfo",
+    ),
     "gesso.reuse": (
         "Difference", "Reused",
     ),
@@ -326,16 +330,11 @@ if TYPE_CHECKING:
     from gesso.types import Match as Match
     from gesso.types import Metric as Metric
     from gesso.types import ModelRef as ModelRef
-    from gesso.reuse import Difference as Difference
-    from gesso.reuse import Reused as Reused
-    from gesso.store.history import History as History
-    from gesso.store.history import PicturePage as PicturePage
-    from gesso.store.history import PictureQuery as PictureQuery
-    from gesso.store.history import StoredPicture as StoredPicture
-    from gesso.thumbnails import Thumbnails as Thumbnails
     from gesso.types import PluginState as PluginState
     from gesso.types import Request as Request
     from gesso.types import TensorInfo as TensorInfo
+    from gesso.reuse import Difference as Difference
+    from gesso.reuse import Reused as Reused
     from gesso.store.history import History as History
     from gesso.store.history import PicturePage as PicturePage
     from gesso.store.history import PictureQuery as PictureQuery

@@ -5,7 +5,7 @@ Torch-free. `Service.reuse` reads an infotext; this leaves out what cannot be ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,7 +84,7 @@ def _keep_known_names(service: Service, found: _Fields) -> None:
     """Model, sampler, schedule: those that are not here make room for the defaults."""
     host, values = service.host, found.values
     samplers, schedulers = host.registry("samplers"), host.registry("schedulers")
-    checks = {
+    checks: dict[str, tuple[tuple[str, ...], Kind, Callable[[str], object]]] = {
         "model": (("Model", "Model hash"), "missing", service.library.find),
         "sampler": (("Sampler",), "unknown", lambda name: split_sampler_name(name, samplers, schedulers)),
         "scheduler": (("Schedule type",), "unknown", schedulers.get),
@@ -95,7 +95,7 @@ def _keep_known_names(service: Service, found: _Fields) -> None:
                 known(values[name])
         except GessoError as error:
             del values[name]
-            found.leave_out(keys, kind, error)  # type: ignore[arg-type]
+            found.leave_out(keys, kind, error)
 
 
 def _keep_valid(found: _Fields) -> None:
