@@ -117,6 +117,9 @@ _HOMES = {
     "gesso.pictures": (
         "ResizeMode", "flattened", "open_picture", "picture_size", "picture_type", "resize_picture",
     ),
+    "gesso.plugins.installs.standing": (
+        "Standing",
+    ),
     "gesso.prompts": (
         "Prompt", "PromptParser", "Segment", "Span", "SubPrompt",
     ),
@@ -306,6 +309,7 @@ if TYPE_CHECKING:
     from gesso.pictures import picture_size as picture_size
     from gesso.pictures import picture_type as picture_type
     from gesso.pictures import resize_picture as resize_picture
+    from gesso.plugins.installs.standing import Standing as Standing
     from gesso.prompts import Prompt as Prompt
     from gesso.prompts import PromptParser as PromptParser
     from gesso.prompts import Segment as Segment

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gesso.errors import GessoError
 from gesso.jobs.lock import HostLock
@@ -30,6 +30,9 @@ from gesso.telemetry import Publisher
 from gesso.types import Job, JobEvent
 
 DAY_S = 24 * 3600
+if TYPE_CHECKING:
+    from gesso.plugins.installs.desk import InstallDesk
+
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +61,13 @@ class HostService(Service):
     def history(self) -> History:
         """The pictures that were made, in the queue's store."""
         return History(self.queue.store)
+
+    @cached_property
+    def installs(self) -> InstallDesk:
+        """Installs, updates and removals that the page asks for."""
+        from gesso.plugins.installs.desk import InstallDesk  # much to import, and seldom wanted
+
+        return InstallDesk(self.paths)
 
     def start(self) -> Self:
         """Take the data folder, mend what a crash left, start worker and queue.

@@ -14,14 +14,15 @@ from fastapi.staticfiles import StaticFiles
 
 from gesso import FileRef, HostService
 
+from . import installs_api, plugins_api
 from .components.gallery import SUFFIXES
 from .edge import Edge
 from .guard import Guard
 from .live import Live
 from .page import STATIC, build_page, head_of, options, settings_of
-from .plugins_api import router
 from .routes import mount_routes
 from .session import owner_of
+from .sign_in import SignIn
 from .texts import catalog_of
 from .theme import stylesheet
 
@@ -29,13 +30,13 @@ FILE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]+)?")
 TYPES = {suffix: mime for mime, suffix in SUFFIXES.items()}
 
 
-def make_app(service: HostService) -> FastAPI:
+def make_app(service: HostService, sign_in: SignIn | None = None) -> FastAPI:
     """The application of a started service."""
     # Without a running event loop Gradio makes four for each `Blocks`, and closes none.
-    return asyncio.run(_make_app(service))
+    return asyncio.run(_make_app(service, sign_in or SignIn()))
 
 
-async def _make_app(service: HostService) -> FastAPI:
+async def _make_app(service: HostService, sign_in: SignIn) -> FastAPI:
     # As many events at once as come: they only talk to queue and disk.
     os.environ.setdefault("GRADIO_DEFAULT_CONCURRENCY_LIMIT", "none")
     app = FastAPI(title="gesso", docs_url=None, redoc_url=None, openapi_url=None)
@@ -59,7 +60,9 @@ async def _make_app(service: HostService) -> FastAPI:
     def theme() -> Response:
         return Response(stylesheet(), media_type="text/css", headers={"Cache-Control": "no-cache"})
 
-    app.include_router(router(service))
+    app.include_router(plugins_api.router(service))
+    app.include_router(installs_api.router(service, sign_in))
+    app.include_router(sign_in.router())
     app.mount("/gesso/static", StaticFiles(directory=STATIC))
     mount_routes(app, service)  # before the page, which answers every path
     catalog = catalog_of(service)

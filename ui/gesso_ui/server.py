@@ -6,9 +6,12 @@ import os
 import socket
 import threading
 import webbrowser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gesso import HostService, InvalidInputError
+
+if TYPE_CHECKING:
+    from .sign_in import SignIn
 
 TRIES = 50
 """Ports looked at above the wanted one."""
@@ -55,11 +58,13 @@ def serve(service: HostService, *, host: str = "127.0.0.1", port: int = 7860, br
     url = f"http://{name}:{number}"
     _set_gradio_up(service)
     from .app import make_app
+    from .sign_in import SignIn
 
-    app = make_app(service)
+    sign_in = SignIn()
+    app = make_app(service, sign_in)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=PATIENCE_S)
     server = uvicorn.Server(settings)
-    threading.Thread(target=_announce, args=(service, server, url, browser), daemon=True).start()
+    threading.Thread(target=_announce, args=(service, server, url, sign_in, browser), daemon=True).start()
     server.run(sockets=[bound])
 
 
@@ -69,14 +74,15 @@ def _set_gradio_up(service: HostService) -> None:
     os.environ.setdefault("GRADIO_TEMP_DIR", str(service.paths.cache / "page"))
 
 
-def _announce(service: HostService, server: Any, url: str, browser: bool) -> None:
+def _announce(service: HostService, server: Any, url: str, sign_in: SignIn, browser: bool) -> None:
     """Once the server answers: tell the person, other processes and the browser."""
     ended = threading.Event()
     while not server.started and not server.should_exit:
         ended.wait(0.02)
     if server.should_exit:
         return
-    service.lock.tell(url)
+    service.lock.tell(url, sign_in.token)
     print(f"gesso: the page is on {url} (Ctrl-C ends it)", flush=True)
+    print(f"gesso: to install extensions from the page, open {sign_in.link(url)}", flush=True)
     if browser and os.environ.get("DISPLAY", os.name != "posix"):
-        webbrowser.open(url)
+        webbrowser.open(sign_in.link(url))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from gesso.plugins.cache import read_disabled
-from gesso.plugins.discovery import discover
+from gesso.plugins.discovery import Entry, discover
 from gesso.plugins.report import report
 from gesso.plugins.state import merged
 from gesso.plugins.verdicts import forget, set_enabled
@@ -36,21 +36,33 @@ class PluginDesk:
         """Every plugin in load order: counters and errors of both processes, and what the next start makes of it."""
         self._host.follow()
         worker, disabled = self._worker(), read_disabled(self._host.paths.plugin_settings)
-        installed = {entry.id for entry in discover(self._host.plugins_dir).entries}
+        installed = {entry.id: entry for entry in discover(self._host.plugins_dir).entries}
         rows = []
         for mine in self._host.states:
             state = merged(mine, worker.get(mine.id))
             rows.append(state.model_copy(update={"next_start": self._next_start(state, disabled, installed)}))
-        return rows
+        known = {state.id for state in rows}
+        return rows + [self._newcomer(e, disabled) for id_, e in installed.items() if id_ not in known]
+
+    def _newcomer(self, entry: Entry, disabled: set[str]) -> PluginState:
+        """One that was installed since this host began."""
+        off = entry.id in disabled
+        state = PluginState(name=entry.name, dist=entry.dist, version=entry.version, state="disabled", hint=entry.hint)
+        return state.model_copy(update={"next_start": "" if off else "enabled"})
 
     def state(self, name: str) -> PluginState:
         """One plugin's."""
-        id_ = self._host.state(name).id
+        id_ = self._id(name)
         return next(state for state in self.states() if state.id == id_)
+
+    def _id(self, name: str) -> str:
+        """The id, by the host's names or of one that came since."""
+        newcomers = {state.id for state in self.states()} - {state.id for state in self._host.states}
+        return name if name in newcomers else self._host.state(name).id
 
     def set_enabled(self, name: str, enabled: bool) -> PluginState:
         """Load it or leave it out: at once where its kind allows it, else from the next start on; its state."""
-        id_ = self._host.state(name).id
+        id_ = self._id(name)
         set_enabled(self._host.paths, id_, enabled)
         return self.state(id_)
 
@@ -66,7 +78,7 @@ class PluginDesk:
         """Markdown to paste into an issue, about one plugin or all that matter."""
         return report(self.states(), [self._host.state(name).id] if name else ())
 
-    def _next_start(self, state: PluginState, disabled: set[str], installed: set[str]) -> str:
+    def _next_start(self, state: PluginState, disabled: set[str], installed: Collection[str]) -> str:
         if state.id not in installed:
             return "uninstalled"
         off = state.id in disabled

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from gesso.plugins.discovery import discover
 from gesso.plugins.host import Host, Process, Selection
 
 HEAD = 'from gesso import hookimpl\napi = "1"\n'
@@ -28,8 +29,9 @@ class Site:
     def __init__(self, root: Path, core: Path) -> None:
         self.root, self.core, self.home = root / "site", core, root / "home"
         self.root.mkdir()
-        # Shadows an installed gesso, so that its built-ins are neither probed nor loaded here.
-        self.add("gesso", {}, points={})
+        # Shadows gesso and the plugins installed here, so that they are neither probed nor loaded there.
+        for dist in {entry.dist for entry in discover().entries}:
+            self.add(dist, {}, points={})
 
     def add(
         self,

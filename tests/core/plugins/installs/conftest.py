@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gesso.plugins.discovery import discover
 from gesso.testing.overlay import Overlay, Source
 
 HEAD = 'from gesso import hookimpl\napi = "1"\n'
@@ -102,10 +103,11 @@ class Shop(Overlay):
         return dict(json.loads(done.stdout))
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """The plugins that do not ship with gesso, by name."""
+        """The plugins of this environment itself, by name: neither gesso's own nor those installed beside it."""
         answer = self.plugins("list", "--json")
         assert answer.returncode == 0, answer.stderr
-        return {state["name"]: state for state in json.loads(answer.stdout) if not state["built_in"]}
+        beside = {entry.dist for entry in discover().entries}
+        return {state["name"]: state for state in json.loads(answer.stdout) if state["dist"] not in beside}
 
     def freeze(self) -> list[str]:
         return self.run("-m", "pip", "freeze").stdout.splitlines()
