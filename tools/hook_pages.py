@@ -79,9 +79,9 @@ def implementations() -> dict[str, list[str]]:
 
 
 def callers() -> dict[str, list[str]]:
-    """Hook → the files of core and page in which it is called, or its registry is read."""
+    """Hook → the files of core, page and plugins in which it is called, or its registry is read."""
     found: dict[str, list[str]] = {name: [] for name in SPECS}
-    for path, text in sources("core/gesso", "ui/gesso_ui", "builtin_extensions/gesso_builtin"):
+    for path, text in sources("core/gesso", "ui/gesso_ui", "builtin_extensions/gesso_builtin", "plugins"):
         if path.startswith(("core/gesso/testing/", "core/gesso/hookspecs")):
             continue
         for name, spec in SPECS.items():

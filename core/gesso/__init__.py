@@ -21,7 +21,7 @@ _HOMES = {
     "gesso.contributions": (
         "FilenameToken", "ImageFormat", "MetadataReader",
         "ANCHORS", "Adapter", "Check", "Command", "Contribution", "Guider", "Locale", "ModelFolder", "Operator",
-        "Preview", "Record", "Route", "Sampler", "Scheduler", "SettingsSection", "Stage", "Tab", "Task",
+        "Preview", "Record", "Route", "Sampler", "Scheduler", "SettingsSection", "Stage", "Tab", "Task", "Upscaler",
     ),
     "gesso.engine.canvas": (
         "BlendFn", "Canvas",
@@ -42,6 +42,7 @@ _HOMES = {
         "Cond", "CondEntry", "DenoiseFn", "Guidance", "GuiderFn", "Latents", "ModelInput", "Noise", "NoiseFn",
         "NoiseSource", "NoiseStream", "PredictFn",
         "Prediction", "PreviewFn", "ResolveTaskFn", "SamplerFn", "ScheduleFn", "StageFn", "Step", "StepFn", "TaskFn",
+        "UpscaleFn", "UpscaleLatentsFn",
     ),
     "gesso.errors": (
         "BadFileError", "GessoError", "InvalidInputError", "JobCancelledError", "LazyReferenceError",
@@ -194,6 +195,7 @@ if TYPE_CHECKING:
     from gesso.contributions import Stage as Stage
     from gesso.contributions import Tab as Tab
     from gesso.contributions import Task as Task
+    from gesso.contributions import Upscaler as Upscaler
     from gesso.engine.canvas import BlendFn as BlendFn
     from gesso.engine.canvas import Canvas as Canvas
     from gesso.engine.context import Output as Output
@@ -226,6 +228,8 @@ if TYPE_CHECKING:
     from gesso.engine.types import Step as Step
     from gesso.engine.types import StepFn as StepFn
     from gesso.engine.types import TaskFn as TaskFn
+    from gesso.engine.types import UpscaleFn as UpscaleFn
+    from gesso.engine.types import UpscaleLatentsFn as UpscaleLatentsFn
     from gesso.errors import BadFileError as BadFileError
     from gesso.errors import GessoError as GessoError
     from gesso.errors import InvalidInputError as InvalidInputError

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         ScheduleFn,
         StageFn,
         TaskFn,
+        UpscaleFn,
+        UpscaleLatentsFn,
     )
     from gesso.metadata.types import ReadMetadataFn
     from gesso.operators.types import OperatorFn
@@ -263,3 +265,21 @@ class Adapter(Contribution):
     example: Lazy[AdapterExampleFn]
     """A small file of this kind, with which the smoke suite tries it."""
     source: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upscaler(Contribution):
+    """A way to make a picture larger, for the second pass, the Extras and whoever else wants one."""
+
+    run: Lazy[UpscaleFn] | None = None
+    """Works on pixels."""
+    latents: Lazy[UpscaleLatentsFn] | None = None
+    """Works on latents, for those who have some; an upscaler has one of the two."""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.run is None) == (self.latents is None):
+            raise InvalidInputError(
+                f"The upscaler {self.name!r} must work on pixels or on latents: give one of the two."
+            )

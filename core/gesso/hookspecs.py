@@ -32,6 +32,7 @@ from gesso.contributions import (
     Stage,
     Tab,
     Task,
+    Upscaler,
 )
 from gesso.deprecated import on_hook
 from gesso.families import Family, TextEncoder, Vae
@@ -259,6 +260,11 @@ def gesso_on_step(ctx: RunContext, step: Step) -> None:
 @_spec("both", registry="stages")
 def gesso_register_stages(registry: Registrar[Stage]) -> None:
     """Start-up: add stages to a job's way."""
+
+
+@_spec("both", registry="upscalers")
+def gesso_register_upscalers(registry: Registrar[Upscaler]) -> None:
+    """Start-up: add ways to make a picture larger."""
 
 
 @_spec("worker", registry="previews")

@@ -98,7 +98,7 @@ def request_fields(
     for name, record in records(host, CoreParams.model_construct(**fields)).items():
         if values := record.from_infotext(pairs):
             params[name] = values
-            understood |= set(record.infotext_keys())
+            understood |= {*record.infotext_keys(), *record.shared_names()}
     fields["params"] = params
     return fields, {key: value for key, value in pairs.items() if key not in understood}
 

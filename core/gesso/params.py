@@ -166,6 +166,11 @@ class Params(BaseModel):
         return tuple(info.infotext for _, _, info in fields(cls) if info.infotext)
 
     @classmethod
+    def shared_names(cls) -> tuple[str, ...]:
+        """Keys of infotext and of A1111's REST API that it reads or writes beside their owner ("Denoising strength")."""
+        return ()
+
+    @classmethod
     def api_names(cls) -> tuple[str, ...]:
         """Every name of A1111's REST API this record answers to."""
         return tuple(info.api for _, _, info in fields(cls) if info.api)

@@ -41,5 +41,5 @@ def gesso_choose_prompt_parser(ctx: RunContext, role: str, steps: int) -> Prompt
     from .schedule import Clock
 
     options = ctx.params("prompt_syntax", PromptSyntax)
-    clock = Clock(steps, old=options.old_schedules)
+    clock = Clock(steps, passed=ctx.calls_before, old=options.old_schedules)
     return A1111Parser(clock, composable=role == "positive", emphasis=options.emphasis)

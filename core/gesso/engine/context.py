@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -55,6 +55,12 @@ class RunContext(JobContext):
         """What text encoders are told ("clip_skip"); set before the anchor "encode"."""
         self.canvas: Canvas | None = None
         """The picture the job starts from; set at the anchor "prepare"."""
+        self.prompt = self.request.prompt
+        """The prompt of the pass that runs; see `another_pass`."""
+        self.calls_before = 0
+        """How many model calls the passes before this one made: prompt editing goes on counting from there."""
+        self._size: tuple[int, int] | None = None
+        self._around = ExitStack()
         self.overrides: dict[str, Any] = {}
         """What the stage "sample" gives `denoise` ("strength", "sigmas" …); set before it."""
         self.outputs: list[Output] = []
@@ -69,8 +75,8 @@ class RunContext(JobContext):
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) of the picture in pixels."""
-        return self.request.width, self.request.height
+        """(width, height) in pixels of what is sampled: the request's, or those of `another_pass`."""
+        return self._size or (self.request.width, self.request.height)
 
     def loaded(self) -> Model:
         """The model the "load" stage put here."""
@@ -81,6 +87,57 @@ class RunContext(JobContext):
     def acquire_vae(self, ref: ModelRef) -> Component:
         """The autoencoder of a file of its own, fit to be put into the loaded model's place; see `Job.components`."""
         return self._residency.vae(ref, self.loaded())
+
+    # --- passes -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """The loaded model inside every plugin's `gesso_wrap_model`. The engine's own, around all batches."""
+        try:
+            self._wrap_model(self._around)
+            yield
+        finally:
+            self._around.close()
+
+    def _wrap_model(self, stack: ExitStack) -> None:
+        stack.enter_context(self.host.wrap("gesso_wrap_model", ctx=self, model=self.loaded()))
+
+    @contextmanager
+    def another_pass(
+        self,
+        *,
+        size: tuple[int, int] | None = None,
+        model: ModelRef | None = None,
+        prompt: str | None = None,
+        calls_before: int = 0,
+    ) -> Iterator[None]:
+        """A pass of its own: `size`, checkpoint, `prompt` and conditioning are its own within, as before afterwards.
+
+        `gesso_wrap_model` is entered for another checkpoint beside the first, and anew where the prompt is another,
+        since it may name other adapters. `calls_before` is what the attribute says.
+        """
+        kept = self._size, self.model, self.prompt, self.calls_before, self.positive, self.negative
+        with ExitStack() as stack:
+            if model is not None and model != self.loaded().ref:
+                mine = self._residency.acquire(model, self.progress)
+                stack.callback(self._residency.release, model)
+                stack.callback(self._resume, kept)
+                self.model, self.prompt = mine, self.prompt if prompt is None else prompt
+                self._wrap_model(stack)
+            elif prompt is not None and prompt != self.prompt:
+                stack.callback(self._wrap_model, self._around)
+                stack.callback(self._resume, kept)
+                self._around.close()
+                self.prompt = prompt
+                stack.callback(self._around.close)
+                self._wrap_model(self._around)
+            else:
+                stack.callback(self._resume, kept)
+            self._size, self.calls_before = size or self._size, calls_before
+            yield
+
+    def _resume(self, kept: tuple[Any, ...]) -> None:
+        self._size, self.model, self.prompt, self.calls_before, self.positive, self.negative = kept
 
     # --- the engine's verbs -----------------------------------------------------------------------------------
 
@@ -106,8 +163,9 @@ class RunContext(JobContext):
     def denoise(self, latents: Latents | None = None, **overrides: Any) -> Latents:
         """Run the sampler from noise (or from `latents`), under every `gesso_wrap_denoise`.
 
-        Overrides: steps, sampler, scheduler, cfg_scale, guider, sigmas, positive, negative, seeds, size, strength (0 to
-        1: only that share of the schedule's end), full_steps (all steps within that share).
+        Overrides: steps (0 leaves `latents` as they are), sampler, scheduler, cfg_scale, guider, sigmas, positive,
+        negative, seeds, size, strength (0 to 1: only that share of the schedule's end), full_steps (all steps within
+        that share).
         """
         return sample(self, latents, overrides)
 

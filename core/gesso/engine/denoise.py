@@ -174,6 +174,8 @@ def _options(ctx: RunContext, slot: str, record: type[Any] | None) -> Any:
 
 def sample(ctx: RunContext, latents: Latents | None, overrides: Mapping[str, Any]) -> Latents:
     """One run of the sampler; see `RunContext.denoise`."""
+    if latents is not None and overrides.get("steps") == 0:
+        return latents
     model = ctx.loaded()
     sampler: Sampler = ctx.host.registry("samplers").get(overrides.get("sampler") or ctx.request.sampler)
     guider: Guider = ctx.host.registry("guiders").get(overrides.get("guider") or ctx.request.guider)

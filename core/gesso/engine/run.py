@@ -119,7 +119,7 @@ class _Run:
             for stage in once:
                 self._stage(stage)
             if self.ctx.model is not None:
-                stack.enter_context(self.host.wrap("gesso_wrap_model", ctx=self.ctx, model=self.ctx.model))
+                stack.enter_context(self.ctx.in_use())
             self._batches(every)
         if not (self.artifacts or self.job.made or self.dropped or self.control.interrupted):
             raise GessoError(

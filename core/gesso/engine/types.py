@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
     from gesso.engine.context import RunContext
+    from gesso.engine.job_context import JobContext
     from gesso.engine.sampling import ModelSampling
     from gesso.engine.tasks import TaskContext
     from gesso.service import Service
@@ -241,6 +243,18 @@ class StageFn(Protocol):
     def __call__(self, ctx: RunContext) -> None: ...
 
 
+class UpscaleFn(Protocol):
+    """Brings a picture to a larger size: RGB in, RGB of `size` (width, height) out. `ctx` opens weights and tells."""
+
+    def __call__(self, image: Image, size: tuple[int, int], ctx: JobContext) -> Image: ...
+
+
+class UpscaleLatentsFn(Protocol):
+    """Stretches latents (B,C,h,w) to `size` (height, width) in their own cells."""
+
+    def __call__(self, latents: Tensor, size: tuple[int, int]) -> Tensor: ...
+
+
 class TaskFn(Protocol):
     """A task's body. `params` is its validated record. What it returns, plain JSON data, is the task's result.
 
@@ -288,4 +302,6 @@ __all__ = [
     "Step",
     "StepFn",
     "TaskFn",
+    "UpscaleFn",
+    "UpscaleLatentsFn",
 ]

@@ -22,7 +22,7 @@ def check(subject: Subject, item: type[Params]) -> None:
             body = json.loads(json.dumps(record.to_a1111()))
         except (TypeError, ValueError) as error:
             broken(f"{record!r} cannot be sent as JSON: {error}")
-        strangers = set(body) - set(item.api_names())
+        strangers = set(body) - set(item.api_names()) - set(item.shared_names())
         require(not strangers, f"It writes {sorted(strangers)}, which api_names() does not name.")
         try:
             back = item.parse(item.from_a1111({**body, "somebody_elses_field": 1}))

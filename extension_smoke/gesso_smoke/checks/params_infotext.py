@@ -21,7 +21,7 @@ def check(subject: Subject, item: type[Params]) -> None:
     kept = {name for name, _, info in fields(item) if info.changes_picture}
     for record in examples(item):
         pairs = record.to_infotext()
-        strangers = set(pairs) - set(item.infotext_keys())
+        strangers = set(pairs) - set(item.infotext_keys()) - set(item.shared_names())
         require(not strangers, f"It writes {sorted(strangers)}, which infotext_keys() does not name.")
         try:
             back = item.parse(item.from_infotext(infotext_round_trip(pairs)))

@@ -34,6 +34,8 @@ from gesso import (
     StageFn,
     Task,
     TaskFn,
+    UpscaleFn,
+    Upscaler,
     hookimpl,
     lazy,
     param,
@@ -235,6 +237,12 @@ def gesso_register_stages(registry):
 def stage(ctx):
     _seen("stage")
     assert ctx.params("touch", Touch).strength == 0.5
+
+
+@hookimpl
+def gesso_register_upscalers(registry):
+    _seen("gesso_register_upscalers")
+    registry.add(Upscaler(name="touch", run=lazy("every_hook:none", UpscaleFn)))
 
 
 @hookimpl
