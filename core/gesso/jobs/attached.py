@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ class AttachedExecutor:
     def __init__(self, store: Store) -> None:
         self.queue = JobQueue(store)
         self.blobs: Blobs = store.files
-        self._home, self._looked = store.home, 0.0
+        self._home, self._looked = store.home, -math.inf
 
     def run(self, job: Job, emit: Emit, control: Control | None = None) -> list[Artifact]:
         """As `run_job`. GessoError when the job fails, or the host ends; the job then waits for the next host."""

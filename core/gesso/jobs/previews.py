@@ -54,13 +54,13 @@ class Previewer:
         self._changed = threading.Condition()
         self._waiting: _Work | None = None
         self._free = True
-        self._last = 0.0
+        self._last = -math.inf
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
         """A new job: what is left of the last one is dropped."""
         with self._changed:
-            self._waiting, self._free, self._last = None, True, 0.0
+            self._waiting, self._free, self._last = None, True, -math.inf
 
     def seen(self) -> None:
         """The host has taken the last one."""

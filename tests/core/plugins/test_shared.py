@@ -103,6 +103,7 @@ def test_a_hook_of_the_page_that_does_not_come_back_is_left(make_host, monkeypat
     assert last(host).calls == 1
 
 
+@pytest.mark.timeout(method="thread")  # the other method takes the timer that is tried here
 def test_a_tab_that_does_not_come_to_an_end_is_left(make_host, monkeypatch):
     monkeypatch.setattr(gesso.plugins.limits, "BUILD_SECONDS", 0.2)
     host = make_host({"aaa": ""})
