@@ -133,6 +133,9 @@ _HOMES = {
     "gesso.serving": (
         "HostService",
     ),
+    "gesso.tokens": (
+        "TokenCount", "count_tokens",
+    ),
     "gesso.types": (
         "Artifact", "CoreParams", "FileRef", "Header", "HookState", "Image", "Job", "JobEvent", "Mask", "Match",
         "Metric", "ModelRef", "PluginState", "Request", "TensorInfo",
@@ -326,6 +329,8 @@ if TYPE_CHECKING:
     from gesso.service import Service as Service
     from gesso.service import generate as generate
     from gesso.serving import HostService as HostService
+    from gesso.tokens import TokenCount as TokenCount
+    from gesso.tokens import count_tokens as count_tokens
     from gesso.types import Artifact as Artifact
     from gesso.types import CoreParams as CoreParams
     from gesso.types import FileRef as FileRef

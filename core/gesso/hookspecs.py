@@ -36,7 +36,7 @@ from gesso.contributions import (
 )
 from gesso.deprecated import on_hook
 from gesso.families import Family, TextEncoder, Vae
-from gesso.prompts import PromptParser
+from gesso.prompts import Prompt, PromptParser
 from gesso.registry import Registrar
 from gesso.types import Header, Job, JobEvent, Match, Request, TensorInfo
 
@@ -141,6 +141,11 @@ def gesso_filter_request(request: Request, service: Service) -> Request | None:
 @_spec("host")
 def gesso_filter_reuse(fields: dict[str, Any], pairs: dict[str, str], service: Service) -> dict[str, Any] | None:
     """The request fields read from a picture's infotext, with all its pairs. Return a new dict, or None."""
+
+
+@_spec("host")
+def gesso_choose_prompt_reading(prompt: str, role: str, steps: int) -> Prompt | None:
+    """How a prompt will be read, for who counts its tokens while it is typed. None: not mine, take it plain."""
 
 
 # --- models -------------------------------------------------------------------------------------------------------

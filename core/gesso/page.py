@@ -35,8 +35,14 @@ class Page(Protocol):
     def service(self) -> HostService:
         """Queue, models, settings, plugins."""
 
-    def on_load(self, handler: Callable[..., Any], outputs: Sequence[Any]) -> None:
-        """Call `handler` whenever somebody opens the page; what it returns goes to the components `outputs`."""
+    def on_load(self, handler: Callable[..., Any], outputs: Sequence[Any], *, draft: str = "") -> None:
+        """Call `handler` whenever somebody opens the page; what it returns goes to the components `outputs`.
+
+        With `draft` its first argument is the JSON that `keep` stored under this name in the person's browser, or "".
+        """
+
+    def keep(self, draft: str, components: Sequence[Any]) -> None:
+        """Store the values of components in the person's browser whenever one changes: {elem_id: value}."""
 
     def takes(self, label: str, take: Callable[[dict[str, Any]], Sequence[Any]], outputs: Sequence[Any]) -> None:
         """This tab takes pictures: wherever some are shown stands a button "Send to LABEL".

@@ -10,10 +10,10 @@ import sys
 from html import unescape
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text as sql
 from starlette.testclient import TestClient
 
-from gesso import InvalidInputError
+from gesso import InvalidInputError, text
 from gesso.types import JobEvent
 from gesso_ui.app import make_app
 from gesso_ui.live import Live
@@ -100,7 +100,7 @@ def test_live_tells_each_session_of_its_own_work(service):
         assert (mine["waiting"], mine["ahead"], mine["job"]) == (1, 0, None)
         assert (other["waiting"], other["ahead"]) == (1, 1)
         assert (nobody["waiting"], nobody["job"]) == (0, None)
-        assert mine["engine"] == "The queue is paused. a test"
+        assert mine["engine"] == text("shell.live.paused", reason="a test")
         before = live.snapshot("one")["made"]
         queue.cancel(one.id)
         assert live.snapshot("one")["made"] != before
@@ -118,7 +118,7 @@ def test_a_preview_is_sent_once(service):
     record = service.submit({"prompt": "x", "model": "shapes"}, owner="watcher")
     queue.wait(record.id, 0)
     service.progress.event(JobEvent(job=record.id, kind="state", data={"state": "running"}))
-    queue.store.database.write(lambda session: session.execute(text("update jobs set state = 'running'")))
+    queue.store.database.write(lambda session: session.execute(sql("update jobs set state = 'running'")))
     try:
         service.progress.event(JobEvent(job=record.id, kind="preview", data={"image": "aGk="}))
         first = live.snapshot("watcher")["job"]
@@ -126,7 +126,7 @@ def test_a_preview_is_sent_once(service):
         assert live.snapshot("watcher", record.id, first["preview_number"])["job"]["preview"] == ""
         assert live.snapshot("watcher", "another", 5)["job"]["preview"] != ""
     finally:
-        queue.store.database.write(lambda session: session.execute(text("update jobs set state = 'queued'")))
+        queue.store.database.write(lambda session: session.execute(sql("update jobs set state = 'queued'")))
         queue.cancel_all()
         queue.resume()
 

@@ -7,7 +7,7 @@ from typing import Literal
 import gradio as gr
 import pytest
 
-from gesso import CoreParams, Params, UnknownNameError, fields, param
+from gesso import CoreParams, Params, UnknownNameError, fields, param, text
 from gesso_ui.fields import bounds, choices_of, control, kind_of, shown, value_of
 
 
@@ -52,7 +52,7 @@ def test_sliders_end_where_they_are_of_use():
 def test_choices_are_labels_for_names(service):
     samplers = dict(choices_of(service, *FIELDS["sampler"]))
     assert samplers["Euler a"] == "euler_ancestral"
-    assert choices_of(service, *FIELDS["mode"]) == [("a", "a"), ("b", "b")]
+    assert choices_of(service, *FIELDS["mode"]) == [(text("", "a"), "a"), (text("", "b"), "b")]
     field, info = next((f, i) for name, f, i in fields(CoreParams) if name == "model")
     assert ("shapes", "shapes") in choices_of(service, field, info)
 

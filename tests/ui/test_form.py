@@ -7,7 +7,7 @@ import asyncio
 import gradio as gr
 import pytest
 
-from gesso import CoreParams, fields
+from gesso import CoreParams, fields, text
 from gesso_ui.form import RequestForm
 
 
@@ -75,5 +75,5 @@ def test_records_of_one_group_share_an_accordion(form):
         "variations", "noise_controls", "tiling"
     )}  # fmt: skip
     assert by_section["variations"] is by_section["noise_controls"]
-    assert by_section["variations"].label == "Seed and noise"
-    assert by_section["tiling"].label == "Tiling"
+    assert by_section["variations"].label == text("groups.Seed and noise", "Seed and noise")
+    assert by_section["tiling"].label == text("records.tiling", "Tiling")

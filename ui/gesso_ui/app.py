@@ -18,6 +18,7 @@ from . import installs_api, plugins_api
 from .components.gallery import SUFFIXES
 from .edge import Edge
 from .guard import Guard
+from .jobs_api import router as jobs_router
 from .live import Live
 from .page import STATIC, build_page, head_of, options, settings_of
 from .routes import mount_routes
@@ -64,6 +65,7 @@ async def _make_app(service: HostService, sign_in: SignIn) -> FastAPI:
     app.include_router(installs_api.router(service, sign_in))
     app.include_router(sign_in.router())
     app.mount("/gesso/static", StaticFiles(directory=STATIC))
+    app.include_router(jobs_router(service, live.look_again))
     mount_routes(app, service)  # before the page, which answers every path
     catalog = catalog_of(service)
     gr.mount_gradio_app(app, build_page(service, catalog.languages), path="/", **options())

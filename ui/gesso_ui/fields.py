@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from pydantic.fields import FieldInfo
 
-from gesso import HostService, Lazy, ParamInfo, UnknownNameError, takes_file
+from gesso import HostService, Lazy, ParamInfo, UnknownNameError, label_of, takes_file, text
 
 from .components.picture import picture_input
 
@@ -22,12 +22,15 @@ FINEST = 10_000
 Choices = list[tuple[str, Any]]
 
 
-def control(name: str, field: FieldInfo, info: ParamInfo, choices: Choices, **look: Any) -> Any:
-    """The component for a field. What it holds, `value_of` turns into what the record takes."""
+def control(name: str, field: FieldInfo, info: ParamInfo, choices: Choices, *, key: str = "", **look: Any) -> Any:
+    """The component for a field. What it holds, `value_of` turns into what the record takes.
+
+    `key` is what its texts are looked up by: "params.hires.scale"; without one they are as the record says.
+    """
     kind = kind_of(field)
     low, high = bounds(field)
     common: dict[str, Any] = {
-        "label": _label(name, info), "info": field.description,
+        "label": _label(name, info, key), "info": _info(field, key),
         "value": shown(field, field.get_default(call_default_factory=True)), **look,
     }  # fmt: skip
     if takes_file(field):
@@ -111,7 +114,7 @@ def choices_of(service: HostService, field: FieldInfo, info: ParamInfo) -> Choic
         return list(info.choices.load()(service))
     if isinstance(info.choices, tuple):
         values = info.choices or typing.get_args(kind_of(field))
-        return [(str(value), value) for value in values]
+        return [(text("", str(value)), value) for value in values]
     source, _, name = info.choices.partition(":")
     sources: dict[str, Callable[[], Choices]] = {
         "registry": lambda: [(item.label, item.name) for item in service.host.registry(name)],
@@ -122,6 +125,11 @@ def choices_of(service: HostService, field: FieldInfo, info: ParamInfo) -> Choic
     return sources[source]()
 
 
-def _label(name: str, info: ParamInfo) -> str:
-    label = info.label or name.replace("_", " ").capitalize()
+def _label(name: str, info: ParamInfo, key: str) -> str:
+    label = label_of(name, info)
+    label = text(key, label) if key else label
     return f"{label} ({info.unit})" if info.unit else label
+
+
+def _info(field: FieldInfo, key: str) -> str | None:
+    return text(f"{key}.info", field.description) if key and field.description else field.description

@@ -25,6 +25,7 @@ from gesso import (
     open_picture,
     takes_file,
     takes_mask,
+    text,
 )  # fmt: skip
 
 from .components.mask import MaskEditor
@@ -53,6 +54,10 @@ class Options:
     record: type[Params]
     names: frozenset[str]
     group: Any
+
+
+def _key(item: Record) -> str:
+    return f"records.{item.name}"
 
 
 class RequestForm:
@@ -116,7 +121,8 @@ class RequestForm:
         groups: dict[str, list[Record]] = {}
         for item in self._records():
             if not item.params.model_fields.keys() <= self._placed(item):
-                groups.setdefault(item.group or item.label, []).append(item)
+                title = text(f"groups.{item.group}", item.group) if item.group else text(_key(item), item.label)
+                groups.setdefault(title, []).append(item)
         for title, items in groups.items():
             accordion = gr.Accordion(title, open=False)
             made = [self._add_record(item, accordion) for item in items]
@@ -180,8 +186,9 @@ class RequestForm:
         if not section and name in self._start:
             look = {"value": shown(field, self._start[name]), **look}
         place = f"{section}-{record.__name__}-" if section else ""
+        key = f"params.{section}.{name}" if section else f"core.{name}"
         look = {"height": 160, **look} if takes_file(field) else look
-        made = control(name, field, info, choices, elem_id=f"{self.name}-{place}{name}", **look)
+        made = control(name, field, info, choices, key=key, elem_id=f"{self.name}-{place}{name}", **look)
         self.controls.append(Control(section, name, field, info, made, record))
         if takes_mask(field):
             self._add_painting(section, record, name, field, info, f"{self.name}-{place}{name}-paint")
@@ -240,6 +247,21 @@ class RequestForm:
         """What every control shows for an earlier request. The seed stays: a job's is the one that was drawn for it."""
         return [self._update(made, request) for made in self.controls]
 
+    @property
+    def kept(self) -> list[Any]:
+        """The components whose values a browser may keep: all but files."""
+        return [made.component for made in self.controls if not takes_file(made.field)]
+
+    def prefilled(self, last: Request | None, draft: Mapping[str, Any]) -> list[Any]:
+        """What every control shows when somebody comes: what was typed there (`draft`, by the components' ids), else
+        what the last run had, else what it was made with, which is the model's profile over the field's default."""
+        updates = self.updates(last) if last is not None else [gr.skip() for _ in self.controls]
+        for place, made in enumerate(self.controls):
+            value = draft.get(made.component.elem_id)
+            if value is not None and not takes_file(made.field) and _fits(made.component, value):
+                updates[place] = _within(made.component, value)
+        return updates
+
     def _update(self, made: Control, request: Request) -> Any:
         if made.component is self.component("seed") or (made.section and not self._applies(made, request.model_dump())):
             return gr.skip()
@@ -248,10 +270,7 @@ class RequestForm:
         value = section.get(made.name, default) if made.section else getattr(request, made.name)
         if takes_file(made.field):
             return gr.skip() if made.painted else gr.update(value=self._picture(value))
-        value = shown(made.field, value)
-        if isinstance(made.component, gr.Slider) and value > made.component.maximum:
-            return gr.Slider(value=value, maximum=value)
-        return gr.update(value=value)
+        return _within(made.component, shown(made.field, value))
 
     def taken(self, data: dict[str, Any], section: str, name: str) -> list[Any]:
         """Updates for a picture that was sent here: all its infotext says, and the picture in a plugin's field."""
@@ -276,3 +295,22 @@ class RequestForm:
                 yield gr.Dropdown(choices=choices_of(self.service, made.field, made.info))
             else:
                 yield gr.skip()
+
+
+def _within(component: Any, value: Any) -> Any:
+    """An update; a slider grows where the value is beyond its end."""
+    if isinstance(component, gr.Slider) and value > component.maximum:
+        return gr.Slider(value=value, maximum=value)
+    return gr.update(value=value)
+
+
+def _fits(component: Any, value: Any) -> bool:
+    """Whether a value that a browser kept is one this component can show: plugins and models come and go."""
+    if isinstance(component, gr.Dropdown):
+        known = [choice for _, choice in component.choices]
+        return all(one in known for one in (value if isinstance(value, list) else [value]))
+    if isinstance(component, gr.Checkbox):
+        return isinstance(value, bool)
+    if isinstance(component, (gr.Slider, gr.Number)):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, str)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
-from gesso import Page
+from gesso import Page, text
 
-from .components import JobView, SeedButtons, error_text
+from .components import JobView, SeedButtons, SizeButtons, error_text, token_counter
 from .form import RequestForm
 from .session import owner_of
 
@@ -27,29 +29,41 @@ def build_generation(page: Page, name: str, *, before: Part | None = None, first
     view = JobView(page.service, form.fits)
     with gr.Row(elem_classes="gesso-generation"):
         with gr.Column(elem_classes="gesso-prompts gesso-acts"):
-            form.add("prompt", lines=3, max_lines=12, placeholder="What to paint", autofocus=True)
-            form.add("negative_prompt", lines=2, max_lines=12, placeholder="What to keep out")
+            _prompts(form)
             if before is not None:
                 before(form)
             with gr.Row(elem_classes="gesso-buttons"):
-                generate = gr.Button("Generate", variant="primary", elem_classes="gesso-generate-button")
+                generate = gr.Button(text("shell.generate"), variant="primary", elem_classes="gesso-generate-button")
                 view.buttons()
         with gr.Column(elem_classes="gesso-result"):
             view.panel()
         with gr.Column(elem_classes="gesso-settings"):
-            rescan, seed_buttons = _settings(form, first)
+            rescan, seed_buttons, size_buttons = _settings(form, first)
     form.wire_options()
     view.wire()
     seed_buttons.wire(form.component("seed"), view.selected)
+    size_buttons.wire(*(form.component(part) for part in ("model", "width", "height")))
     page.shows(view.actions, view.selected)
     _wire(page, form, view, generate, rescan)
     return form
 
 
-def _settings(form: RequestForm, first: Part | None) -> tuple[gr.Button, SeedButtons]:
+def _prompts(form: RequestForm) -> None:
+    """Both prompts, each with its counter of tokens."""
+    made = {}
+    for name, lines in {"prompt": 3, "negative_prompt": 2}.items():
+        made[name] = form.add(
+            name, lines=lines, max_lines=12, placeholder=text(f"shell.{name}.placeholder"),
+            autofocus=name == "prompt", elem_classes="gesso-prompt",
+        )  # fmt: skip
+    for name, role in {"prompt": "positive", "negative_prompt": "negative"}.items():
+        token_counter(made[name].elem_id, f"{form.name}-model", f"{form.name}-steps", role)
+
+
+def _settings(form: RequestForm, first: Part | None) -> tuple[gr.Button, SeedButtons, SizeButtons]:
     with gr.Row(equal_height=True, elem_classes="gesso-line-of-one"):
         form.add("model", scale=8)
-        rescan = gr.Button("Rescan", size="sm", min_width=64, scale=1, elem_classes="gesso-side-button")
+        rescan = gr.Button(text("shell.rescan"), size="sm", min_width=64, scale=1, elem_classes="gesso-side-button")
     if first is not None:
         first(form)
     with gr.Row():
@@ -61,19 +75,21 @@ def _settings(form: RequestForm, first: Part | None) -> tuple[gr.Button, SeedBut
     with gr.Row():
         form.add("width", min_width=150)
         form.add("height", min_width=150)
+    with gr.Row(equal_height=True, elem_classes="gesso-line-of-one"):
+        size_buttons = SizeButtons(form.service, form.name)
     with gr.Row():
         form.add("count", min_width=150)
         form.add("batch_size", min_width=150)
     with gr.Row(equal_height=True, elem_classes="gesso-line-of-one"):
         form.add("seed", scale=8, min_width=120)
         seed_buttons = SeedButtons()
-    with gr.Accordion("Sampler and schedule options", open=False):
+    with gr.Accordion(text("shell.sampler_options"), open=False):
         form.add_options("sampler")
         form.add_options("scheduler")
         form.add("guider")
         form.add_options("guider")
     form.add_records()
-    return rescan, seed_buttons
+    return rescan, seed_buttons, size_buttons
 
 
 def _wire(page: Page, form: RequestForm, view: JobView, generate: gr.Button, rescan: gr.Button) -> None:
@@ -94,11 +110,11 @@ def _wire(page: Page, form: RequestForm, view: JobView, generate: gr.Button, res
         size = service.profile(model) if model else {}
         return [size.get("width", gr.skip()), size.get("height", gr.skip())]
 
-    def on_load(request: gr.Request) -> list[Any]:
-        """What this session asked for last in this tab."""
+    def on_load(draft: str, request: gr.Request) -> list[Any]:
+        """What was typed here and not run, else what this session asked for last in this tab."""
         jobs = service.queue.jobs(owner=owner_of(request), kind="generate", newest_first=True, limit=20)
         last = next((record.job.request for record in jobs if form.fits(record.job.request)), None)
-        return form.updates(last) if last else [gr.skip() for _ in form.inputs]
+        return form.prefilled(last, _read(draft))
 
     generate.click(on_generate, form.inputs, view.notice, **PRIVATE)
     rescan.click(on_rescan, outputs=form.inputs, **PRIVATE)
@@ -106,4 +122,14 @@ def _wire(page: Page, form: RequestForm, view: JobView, generate: gr.Button, res
     form.component("model").input(
         on_model, form.component("model"), [form.component("width"), form.component("height")], **PRIVATE
     )
-    page.on_load(on_load, form.inputs)
+    page.on_load(on_load, form.inputs, draft=form.name)
+    page.keep(form.name, form.kept)
+
+
+def _read(draft: str) -> dict[str, Any]:
+    """What a browser kept; nothing when that is not what this page wrote."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        data = json.loads(draft)
+        if isinstance(data, dict):
+            return data
+    return {}

@@ -10,11 +10,14 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
-from gesso import HostService, JobEvent, JobProgress, JobRecord
+from gesso import HostService, JobEvent, JobProgress, JobRecord, text
 
 LOOK_AGAIN_S = 1.0
 """How long a session's list of jobs may be old: another process may have added or moved some."""
 SESSIONS = 1000
+QUEUE = 50
+"""Waiting jobs of a session that are listed."""
+TITLE = 120
 ENDS = ("done", "interrupted", "failed", "cancelled")
 
 
@@ -39,8 +42,8 @@ class Live:
         self._run = secrets.token_hex(4)
         self._cache: OrderedDict[str, _Jobs] = OrderedDict()
         self._lock = threading.Lock()
-        work = (*service.host.registry("stages"), *service.host.registry("tasks"))
-        self._stages = {item.name: item.label for item in work}
+        work = [(kind, item) for kind in ("stages", "tasks") for item in service.host.registry(kind)]
+        self._stages = {item.name: text(f"{kind}.{item.name}", item.label) for kind, item in work}
         service.queue.subscribe(self._listen)
 
     def _listen(self, event: JobEvent) -> None:
@@ -49,17 +52,23 @@ class Live:
         if event.kind == "artifact" or event.data.get("state") in ENDS:
             self._made[self._service.queue.get(event.job).owner] += 1
 
+    def look_again(self) -> None:
+        """The order of waiting jobs has changed, of which the queue tells nobody."""
+        self._changes += 1
+
     def snapshot(self, owner: str, job: str = "", preview: int = 0) -> dict[str, Any]:
         """The session's work now. A preview comes along when it is newer than number `preview` of `job`.
 
-        Keys: `job` (the running one, or None), `waiting` (queued jobs of the session), `ahead` (others' jobs before the
-        first of them), `made` (changes when there is something new to show), `engine`, `memory` (texts).
+        Keys: `job` (the running one, or None), `queue` (the first that wait), `waiting` (queued jobs of the session),
+        `ahead` (others' jobs before the first of them), `made` (changes when there is something new to show), `engine`,
+        `memory` (texts).
         """
         jobs = self._jobs(owner)
         running = next((record for record in jobs.mine if record.state == "running"), None)
         waiting = [record for record in jobs.mine if record.state == "queued"]
         return {
             "job": None if running is None else self._job(running, preview if running.id == job else 0),
+            "queue": [_row(record) for record in waiting[:QUEUE]],
             "waiting": len(waiting), "ahead": jobs.ahead, "made": f"{self._run}-{self._made[owner]}",
             "engine": jobs.paused or self._engine(), "memory": self._memory(),
         }  # fmt: skip
@@ -75,7 +84,7 @@ class Live:
         mine = [record for record in active if record.owner == owner]
         first = next((place for place, record in enumerate(active) if record.owner == owner), 0)
         queue = self._service.queue.state()
-        paused = f"The queue is paused. {queue.reason}".strip() if queue.paused else ""
+        paused = text("shell.live.paused", reason=queue.reason) if queue.paused else ""
         found = _Jobs(now, changes, mine, first, paused)
         with self._lock:
             self._cache[owner] = found
@@ -86,10 +95,14 @@ class Live:
 
     def _job(self, record: JobRecord, seen: int) -> dict[str, Any]:
         progress = self._service.progress.get(record.id) or JobProgress(record.id)
-        stage = "Stopping…" if record.wish else self._stages.get(progress.stage, progress.stage.capitalize())
+        stage = (
+            text("shell.live.stopping")
+            if record.wish
+            else self._stages.get(progress.stage, progress.stage.capitalize())
+        )
         new = progress.preview if progress.preview_number > seen else b""
         return {
-            "id": record.id, "stage": stage or self._engine() or "Starting", "done": progress.done,
+            "id": record.id, "stage": stage or self._engine() or text("shell.live.begins"), "done": progress.done,
             "total": progress.total, "rate": progress.rate, "seconds_left": progress.seconds_left,
             "pictures": progress.pictures, "pictures_total": record.total,
             "batch_size": record.job.request.batch_size, "preview_number": progress.preview_number,
@@ -102,10 +115,8 @@ class Live:
         runner = self._service.runner.status
         if runner.state == "stalled":
             return runner.message
-        return {
-            "starting": "The engine is starting…", "waiting": "The engine is starting again…",
-            "failed": "The engine does not start; the next job tries again.", "closed": "gesso is ending.",
-        }.get(self._service.worker.state, "")  # fmt: skip
+        state = self._service.worker.state
+        return text(f"shell.engine.{state}") if state in ("starting", "waiting", "failed", "closed") else ""
 
     def _memory(self) -> str:
         parts = [
@@ -117,3 +128,10 @@ class Live:
             for metric in self._service.publisher.latest("memory.device")
         ]
         return " · ".join(parts)
+
+
+def _row(record: JobRecord) -> dict[str, Any]:
+    """A waiting job as the list shows it."""
+    job = record.job
+    title = text(f"tasks.{job.task}", job.task) if job.kind == "task" else " ".join(job.request.prompt[:TITLE].split())
+    return {"id": record.id, "title": title, "total": record.total}

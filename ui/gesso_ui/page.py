@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -26,6 +27,7 @@ import(new URL("gesso/static/shell.js", document.baseURI)).then((shell) => shell
 """
 HEAD = """
 <link rel="stylesheet" href="gesso/theme.css"><script src="gesso/static/early.js"></script>
+<script src="gesso/static/drafts.js"></script>
 """
 
 
@@ -40,9 +42,22 @@ class Shell:
     receivers: list[Receiver] = field(default_factory=list)
     senders: list[tuple[Any, Any]] = field(default_factory=list)
 
-    def on_load(self, handler: Callable[..., Any], outputs: Sequence[Any]) -> None:
-        """Call `handler` whenever somebody opens the page; what it returns goes to the components `outputs`."""
-        self.blocks.load(handler, outputs=list(outputs), show_progress="hidden", api_visibility="private")
+    def on_load(self, handler: Callable[..., Any], outputs: Sequence[Any], *, draft: str = "") -> None:
+        """Call `handler` whenever somebody opens the page: see `gesso.Page`."""
+        private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        if not draft:
+            self.blocks.load(handler, outputs=list(outputs), **private)
+            return
+        kept = gr.Textbox(visible=False)
+        read = f"() => window.gessoDrafts.read({json.dumps(draft)})"
+        self.blocks.load(handler, kept, list(outputs), js=read, **private)
+
+    def keep(self, draft: str, components: Sequence[Any]) -> None:
+        """Store values in the person's browser: see `gesso.Page`."""
+        ids = json.dumps([component.elem_id for component in components])
+        script = f"(...values) => window.gessoDrafts.keep({json.dumps(draft)}, {ids}, values)"
+        changes = [component.change for component in components]
+        gr.on(changes, None, list(components), js=script, show_progress="hidden", api_visibility="private")
 
     def takes(self, label: str, take: Callable[[dict[str, Any]], Sequence[Any]], outputs: Sequence[Any]) -> None:
         """This tab takes pictures: see `gesso.Page`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gesso import (
     Image,
     InvalidInputError,
+    Locale,
     Params,
     Record,
     Registrar,
@@ -142,6 +144,11 @@ def gesso_filter_noise(noise: Noise, ctx: RunContext) -> Noise | None:
     from .stages import multiplied
 
     return multiplied(noise, ctx)
+
+
+@hookimpl
+def gesso_register_locales(registry: Registrar[Locale]) -> None:
+    registry.add(Locale(name="img2img", folder=Path(__file__).with_name("locales")))
 
 
 @hookimpl

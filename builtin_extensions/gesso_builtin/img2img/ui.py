@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from gesso import GessoError, Page, picture_size
+from gesso import GessoError, Page, picture_size, text
 from gesso_ui.form import RequestForm
 from gesso_ui.generation import PRIVATE, build_generation
 
@@ -20,7 +20,7 @@ def build(page: Page) -> None:
 
     def picture(form: RequestForm) -> None:
         form.add_field("img2img", "init", height=260, elem_classes="gesso-input-picture")
-        fit["button"] = gr.Button("Take its size", size="sm", elem_classes="gesso-fit-button")
+        fit["button"] = gr.Button(text("img2img.take_size"), size="sm", elem_classes="gesso-fit-button")
 
     def first(form: RequestForm) -> None:
         form.add_field("img2img", "strength")
@@ -37,7 +37,7 @@ def build(page: Page) -> None:
 def take_size(path: str | None) -> list[Any]:
     """Width and height of the picture, down to what models take."""
     if not path:
-        gr.Info("Choose a picture first.")
+        gr.Info(text("img2img.first"))
         return [gr.skip(), gr.skip()]
     try:
         size = picture_size(Path(path).read_bytes())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from gesso import Params, Record, Registrar, hookimpl, param
 
 if TYPE_CHECKING:
-    from gesso import PromptParser, RunContext
+    from gesso import Prompt, PromptParser, RunContext
 
 api = "1"
 
@@ -33,6 +33,14 @@ class PromptSyntax(Params):
 @hookimpl
 def gesso_register_params(registry: Registrar[Record]) -> None:
     registry.add(Record(name="prompt_syntax", label="Prompt syntax", group="Prompt", params=PromptSyntax))
+
+
+@hookimpl
+def gesso_choose_prompt_reading(prompt: str, role: str, steps: int) -> Prompt:
+    from .parser import A1111Parser
+    from .schedule import Clock
+
+    return A1111Parser(Clock(steps), composable=role == "positive")(prompt)
 
 
 @hookimpl

@@ -33,7 +33,10 @@ class TestPage:
     def shows(self, place: Any, selected: Any) -> None:
         """Nothing is sent on this page."""
 
-    def on_load(self, handler: Callable[..., Any], outputs: Sequence[Any]) -> None:
+    def keep(self, draft: str, components: Sequence[Any]) -> None:
+        """This page has no browser."""
+
+    def on_load(self, handler: Callable[..., Any], outputs: Sequence[Any], *, draft: str = "") -> None:
         """Remember the handler in `loads`; nobody opens this page."""
         self.loads.append((handler, outputs))
 

@@ -94,6 +94,11 @@ def gesso_filter_prompt(prompt, request):
 
 
 @hookimpl
+def gesso_choose_prompt_reading(prompt, role, steps):
+    _seen("gesso_choose_prompt_reading")
+
+
+@hookimpl
 def gesso_filter_request(request, service):
     _seen("gesso_filter_request")
     assert service.host.registry("params").find("touch") is not None

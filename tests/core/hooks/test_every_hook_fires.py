@@ -19,6 +19,7 @@ from gesso.paths import Paths
 from gesso.plugins.host import Host, Selection
 from gesso.plugins.registries import REGISTRIES, SPECS
 from gesso.service import Service
+from gesso.tokens import count_tokens
 from gesso.types import JobEvent
 
 
@@ -52,6 +53,7 @@ def ran(checkpoint: Path, service: Service, tmp_path_factory: pytest.TempPathFac
     picture = Image.open(io.BytesIO(mine.executor.blobs.get(result.artifacts[0].file)))
     infotext = result.artifacts[0].meta["infotext"]
     reused = mine.reuse(infotext)[0]["prompt"]
+    assert count_tokens(mine, "a red circle", model=str(checkpoint)).tokens == 3
     mine.close()
     same = service.run(service.job(service.request({**fields, "prompt": "a red circle, touched", "steps": 3})))
     plain = Image.open(io.BytesIO(service.executor.blobs.get(same.artifacts[0].file)))

@@ -7,16 +7,20 @@ from .job_view import JobView
 from .mask import MaskEditor
 from .notice import error_text, notice
 from .picture import picture_input
+from .prompt import token_counter
 from .seed import SeedButtons
+from .size import SizeButtons
 
 __all__ = [
     "JobView",
     "MaskEditor",
     "Picture",
     "SeedButtons",
+    "SizeButtons",
     "error_text",
     "gallery",
     "gallery_html",
     "notice",
     "picture_input",
+    "token_counter",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from gesso import FileRef
+from gesso import FileRef, text
 
 SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/webp": ".webp"}
 MOUNT = """
@@ -42,26 +42,28 @@ def gallery(**look: Any) -> Any:
 def gallery_html(pictures: Sequence[Picture], selected: int = 0) -> str:
     """The value of a gallery."""
     if not pictures:
-        return '<p class="gesso-empty">Your pictures will appear here.</p>'
+        return f'<p class="gesso-empty">{text("shell.gallery.empty")}</p>'
     chosen = min(selected, len(pictures) - 1)
     big = _big(pictures[chosen])
     if len(pictures) == 1:
         return big
     small = "".join(_small(picture, number, number == chosen) for number, picture in enumerate(pictures))
-    return f'{big}<div class="gesso-thumbs" role="group" aria-label="Pictures">{small}</div>'
+    label = text("shell.gallery.pictures")
+    return f'{big}<div class="gesso-thumbs" role="group" aria-label="{label}">{small}</div>'
 
 
 def _big(picture: Picture) -> str:
     name = escape(picture.name)
+    download = text("shell.gallery.download", name=name)
     return (
-        f'<a class="gesso-picture" href="{picture.url}" target="_blank" title="Open at full size">'
+        f'<a class="gesso-picture" href="{picture.url}" target="_blank" title="{text("shell.gallery.full_size")}">'
         f'<img src="{picture.url}" alt="{escape(picture.description)}"></a>'
-        f'<a class="gesso-download" href="{picture.url}" download="{name}">Download {name}</a>'
+        f'<a class="gesso-download" href="{picture.url}" download="{name}">{download}</a>'
     )
 
 
 def _small(picture: Picture, number: int, pressed: bool) -> str:
-    label = escape(f"Picture {number + 1}: {picture.description}")
+    label = escape(text("shell.gallery.picture", number=number + 1, description=picture.description))
     return (
         f'<button type="button" data-index="{number}" data-name="{escape(picture.name)}" aria-label="{label}" '
         f'aria-pressed="{str(pressed).lower()}"><img src="{picture.url}" alt="" loading="lazy"></button>'

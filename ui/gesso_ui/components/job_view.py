@@ -8,17 +8,18 @@ from typing import Any
 
 import gradio as gr
 
-from gesso import FileRef, HostService, JobRecord, Request, StoredArtifact
+from gesso import FileRef, HostService, JobRecord, Request, StoredArtifact, text
 from gesso_ui.session import owner_of
 
 from .gallery import SUFFIXES, Picture, gallery, gallery_html
 from .notice import message, notice
 
-LIVE = """
-<div class="gesso-bar" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100">
-  <div class="gesso-fill"></div></div>
+LIVE = f"""
+<div class="gesso-bar" role="progressbar" aria-valuemin="0" aria-valuemax="100"
+  aria-label="{text("shell.live.progress")}"><div class="gesso-fill"></div></div>
 <p class="gesso-line" role="status"></p>
-<img class="gesso-preview" alt="Preview of the picture in work" hidden>
+<details class="gesso-queue gesso-acts" open hidden><summary></summary><ol></ol></details>
+<img class="gesso-preview" alt="{text("shell.live.preview")}" hidden>
 """
 MOUNT = """
 import(new URL("gesso/static/live.js", document.baseURI)).then((live) => live.mountJob(element, () => trigger("made")));
@@ -40,8 +41,10 @@ class JobView:
 
     def buttons(self) -> None:
         """Interrupt and Skip."""
-        self._interrupt = gr.Button("Interrupt", variant="stop", min_width=80, elem_classes="gesso-interrupt-button")
-        self._skip = gr.Button("Skip", min_width=80, elem_classes="gesso-skip-button")
+        self._interrupt = gr.Button(
+            text("shell.interrupt"), variant="stop", min_width=80, elem_classes="gesso-interrupt-button"
+        )
+        self._skip = gr.Button(text("shell.skip"), min_width=80, elem_classes="gesso-skip-button")
 
     def panel(self) -> None:
         """Messages, progress, preview, gallery, a row for buttons (`actions`) and infotext."""
@@ -51,7 +54,7 @@ class JobView:
         self._gallery = gallery()
         self.actions = gr.Row(elem_classes="gesso-actions gesso-acts")
         self._infotext = gr.Textbox(
-            label="Infotext", lines=2, max_lines=12, interactive=False, buttons=["copy"], visible=False,
+            label=text("shell.infotext"), lines=2, max_lines=12, interactive=False, buttons=["copy"], visible=False,
             elem_classes="gesso-infotext",
         )  # fmt: skip
 
@@ -131,10 +134,10 @@ def _picture(data: dict[str, Any]) -> Picture:
 def _outcome(record: JobRecord) -> str:
     """How a job ended, where that is not plain to see."""
     if record.state == "failed":
-        return message(record.error or "The job failed.")
+        return message(record.error or text("shell.job.failed"))
     if record.state == "interrupted" and not record.made:
-        return message("Interrupted before a picture was finished.", "warning")
-    return message("Cancelled.", "warning") if record.state == "cancelled" else ""
+        return message(text("shell.job.interrupted_early"), "warning")
+    return message(text("shell.job.cancelled"), "warning") if record.state == "cancelled" else ""
 
 
 def _infotext(data: dict[str, Any]) -> Any:

@@ -10,7 +10,7 @@ import gradio as gr
 import numpy as np
 from PIL import Image
 
-from gesso import GessoError, flattened, open_picture
+from gesso import GessoError, flattened, open_picture, text
 
 BRUSH = "#ffffff"
 
@@ -20,9 +20,9 @@ class MaskEditor:
 
     def __init__(self, picture: Any, **look: Any) -> None:
         """`picture` is the component of the picture that is painted over (a `picture_input`)."""
-        self._button = gr.Button("Paint the mask", size="sm", elem_classes="gesso-paint-button")
+        self._button = gr.Button(text("shell.mask.paint"), size="sm", elem_classes="gesso-paint-button")
         self.component = gr.ImageEditor(
-            label="White is painted anew", type="pil", format="png", sources=[], transforms=[], layers=False,
+            label=text("shell.mask.editor"), type="pil", format="png", sources=[], transforms=[], layers=False,
             buttons=[], visible=False, brush=gr.Brush(colors=[BRUSH], color_mode="fixed"), elem_classes="gesso-editor",
             **look,
         )  # fmt: skip
@@ -34,7 +34,7 @@ class MaskEditor:
     @staticmethod
     def _begin(picture: str | None) -> Any:
         if not picture:
-            gr.Info("Choose a picture first.")
+            gr.Info(text("shell.mask.first"))
             return gr.skip()
         try:
             image = flattened(open_picture(Path(picture).read_bytes()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from gesso import GessoError
+from gesso import GessoError, text
 
 log = logging.getLogger("gesso.page")
 
@@ -23,7 +23,7 @@ def error_text(error: BaseException) -> str:
     if isinstance(error, GessoError):
         return message(str(error))
     log.error("a handler of the page failed", exc_info=error)
-    return message(f"Something went wrong: {type(error).__name__}: {error}. The log has the details.")
+    return message(text("shell.wrong", error=f"{type(error).__name__}: {error}"))
 
 
 def message(text: str, kind: str = "error") -> str:

@@ -1,5 +1,7 @@
 // A gallery: a click on a small picture shows it large at once and tells the host which it is.
 
+import { say } from "./texts.js";
+
 export function mount(element, pick) {
   element.addEventListener("click", (event) => {
     const button = event.target.closest?.(".gesso-thumbs button");
@@ -13,7 +15,7 @@ export function mount(element, pick) {
     picture.querySelector("img").src = url;
     download.href = url;
     download.download = button.dataset.name;
-    download.textContent = `Download ${button.dataset.name}`;
+    download.textContent = say("js.shell.download", { name: button.dataset.name });
     pick(Number(button.dataset.index));
   });
 }

@@ -2,6 +2,10 @@
 // Short requests instead of a stream: a browser keeps only six connections to a host, whatever the number of its tabs,
 // and after a restart of the host the next request simply works.
 
+import { fillQueue } from "./queue.js";
+import { say } from "./texts.js";
+import "./keys.js";
+
 const BUSY_MS = 250;
 const IDLE_MS = 1000;
 const HIDDEN_MS = 3000;
@@ -56,28 +60,25 @@ document.addEventListener("visibilitychange", () => document.hidden || ask());
 document.addEventListener("click", (event) => {
   if (event.target.closest?.(".gesso-acts")) for (const ms of [150, 400, 800]) setTimeout(ask, ms);
 });
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  const tab = event.target.closest?.(".gesso-generation");
-  tab?.querySelector(".gesso-generate-button")?.click();
-});
 
 function line(state) {
   const job = state.job;
-  if (state.lost) return "The connection to gesso is lost. Trying again…";
+  if (state.lost) return say("js.live.lost");
   if (!job) return state.waiting ? waiting(state) : state.engine;
   const parts = [];
-  if (job.pictures_total > 1) parts.push(`Picture ${Math.min(job.pictures + 1, job.pictures_total)} of ${job.pictures_total}`);
+  if (job.pictures_total > 1) {
+    parts.push(say("js.live.picture", { number: Math.min(job.pictures + 1, job.pictures_total), total: job.pictures_total }));
+  }
   parts.push(job.total ? `${job.stage} ${job.done}/${job.total}` : job.stage);
-  if (job.rate) parts.push(job.rate >= 1 ? `${job.rate.toFixed(1)} steps/s` : `${(1 / job.rate).toFixed(1)} s/step`);
-  if (job.seconds_left !== null) parts.push(`${clock(job.seconds_left)} left`);
-  if (state.waiting) parts.push(`${state.waiting} more waiting`);
+  if (job.rate) parts.push(job.rate >= 1 ? say("js.live.rate", { rate: job.rate.toFixed(1) }) : say("js.live.pace", { pace: (1 / job.rate).toFixed(1) }));
+  if (job.seconds_left !== null) parts.push(say("js.live.left", { time: clock(job.seconds_left) }));
+  if (state.waiting) parts.push(say("js.live.more", { count: state.waiting }));
   return parts.filter(Boolean).join(" · ");
 }
 
 function waiting(state) {
-  const ahead = state.ahead ? `, ${state.ahead} ahead of it` : "";
-  const which = state.waiting === 1 ? `1 job waits${ahead}` : `${state.waiting} jobs wait`;
+  const one = state.ahead ? say("js.live.one_behind", { ahead: state.ahead }) : say("js.live.one");
+  const which = state.waiting === 1 ? one : say("js.live.several", { count: state.waiting });
   return [which, state.engine].filter(Boolean).join(" · ");
 }
 
@@ -92,12 +93,14 @@ function fraction(job) {
 // A panel of one generation tab: line, bar and preview. `made` is called when there is something new to show.
 export function mountJob(element, made) {
   const [text, bar, fill, picture] = ["line", "bar", "fill", "preview"].map((n) => element.querySelector(`.gesso-${n}`));
+  const list = element.querySelector(".gesso-queue ol");
   let token = null;
   const show = (state) => {
     const busy = Boolean(state.job || state.waiting);
     element.dataset.state = state.lost ? "lost" : busy ? "busy" : "idle";
     const words = line(state);
     if (text.textContent !== words) text.textContent = words;
+    if (state.queue) fillQueue(list, state.queue, ask);
     const percent = (fraction(state.job) * 100).toFixed(1);
     fill.style.width = `${percent}%`;
     bar.setAttribute("aria-valuenow", percent);
@@ -119,7 +122,7 @@ export function mountFoot(element) {
   panels.add({
     element,
     show: (state) => {
-      const words = state.lost ? "not connected" : state.memory;
+      const words = state.lost ? say("js.live.not_connected") : state.memory;
       const place = element.querySelector(".gesso-memory");
       if (place.textContent !== words) place.textContent = words;
     },
