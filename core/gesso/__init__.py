@@ -20,8 +20,9 @@ _HOMES = {
     ),
     "gesso.contributions": (
         "FilenameToken", "ImageFormat", "MetadataReader",
-        "ANCHORS", "Adapter", "Check", "Command", "Contribution", "Guider", "Locale", "ModelFolder", "Operator",
-        "Preview", "Record", "Route", "Sampler", "Scheduler", "SettingsSection", "Stage", "Tab", "Task", "Upscaler",
+        "ANCHORS", "Adapter", "Asset", "Check", "Command", "Contribution", "Guider", "Locale", "ModelFolder",
+        "Operator", "Panel", "Preview", "Record", "Route", "Sampler", "Scheduler", "SettingsSection", "Stage", "Tab",
+        "Task", "Upscaler",
     ),
     "gesso.engine.canvas": (
         "BlendFn", "Canvas",
@@ -87,7 +88,7 @@ _HOMES = {
         "EncodeImageFn", "FilenameTokenFn",
     ),
     "gesso.page": (
-        "Page", "PageSettings", "RouteFn", "TabFn",
+        "Page", "PageSettings", "PanelFn", "RouteFn", "TabFn", "TabForm",
     ),
     "gesso.references": (
         "Lazy", "lazy",
@@ -179,6 +180,7 @@ if TYPE_CHECKING:
     from gesso.adapters import RecogniseAdapterFn as RecogniseAdapterFn
     from gesso.contributions import ANCHORS as ANCHORS
     from gesso.contributions import Adapter as Adapter
+    from gesso.contributions import Asset as Asset
     from gesso.contributions import Check as Check
     from gesso.contributions import Command as Command
     from gesso.contributions import Contribution as Contribution
@@ -189,6 +191,7 @@ if TYPE_CHECKING:
     from gesso.contributions import MetadataReader as MetadataReader
     from gesso.contributions import ModelFolder as ModelFolder
     from gesso.contributions import Operator as Operator
+    from gesso.contributions import Panel as Panel
     from gesso.contributions import Preview as Preview
     from gesso.contributions import Record as Record
     from gesso.contributions import Route as Route
@@ -298,8 +301,10 @@ if TYPE_CHECKING:
     from gesso.outputs.types import FilenameTokenFn as FilenameTokenFn
     from gesso.page import Page as Page
     from gesso.page import PageSettings as PageSettings
+    from gesso.page import PanelFn as PanelFn
     from gesso.page import RouteFn as RouteFn
     from gesso.page import TabFn as TabFn
+    from gesso.page import TabForm as TabForm
     from gesso.pairs import job_pairs as job_pairs
     from gesso.pairs import ordered_pairs as ordered_pairs
     from gesso.params import ChoicesFn as ChoicesFn

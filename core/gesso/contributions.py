@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gesso.metadata.types import ReadMetadataFn
     from gesso.operators.types import OperatorFn
     from gesso.outputs.types import EncodeImageFn, FilenameTokenFn
-    from gesso.page import RouteFn, TabFn
+    from gesso.page import PanelFn, RouteFn, TabFn
     from gesso.params import Params
 
 ANCHORS = (
@@ -183,6 +183,30 @@ class Tab(Contribution):
     build: Lazy[TabFn]
     order: int = 100
     """Tabs stand in this order, those of equal order by name; gesso's own use 10 to 90."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel(Contribution):
+    """Controls in a named slot of the generation tabs, folded below its label. Built once for each of those tabs."""
+
+    build: Lazy[PanelFn]
+    slot: Literal["prompts", "settings", "result"] = "settings"
+    """Below the prompts, below the settings, below the pictures."""
+    tabs: tuple[str, ...] = ()
+    """The generation tabs it stands in; empty: in all of them."""
+    order: int = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asset(Contribution):
+    """A style sheet or a script (a module) for the page. Colours are its tokens, `var(--g-…)`."""
+
+    file: Path
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.file.suffix not in (".css", ".js"):
+            raise InvalidInputError(f"The asset {self.name!r} is neither .css nor .js: {self.file.name}.")
 
 
 @dataclass(frozen=True, kw_only=True)

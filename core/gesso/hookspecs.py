@@ -14,6 +14,7 @@ import pluggy
 
 from gesso.contributions import (
     Adapter,
+    Asset,
     Check,
     Command,
     FilenameToken,
@@ -23,6 +24,7 @@ from gesso.contributions import (
     MetadataReader,
     ModelFolder,
     Operator,
+    Panel,
     Preview,
     Record,
     Route,
@@ -308,6 +310,16 @@ def gesso_register_metadata_readers(registry: Registrar[MetadataReader]) -> None
 @_spec("host", registry="tabs")
 def gesso_register_tabs(registry: Registrar[Tab]) -> None:
     """Start-up: add tabs to the page."""
+
+
+@_spec("host", registry="panels")
+def gesso_register_panels(registry: Registrar[Panel]) -> None:
+    """Start-up: add controls to the generation tabs, in named slots."""
+
+
+@_spec("host", registry="assets")
+def gesso_register_assets(registry: Registrar[Asset]) -> None:
+    """Start-up: add style sheets and scripts to the page."""
 
 
 @_spec("host", registry="locales")

@@ -172,7 +172,7 @@ def texts_of(service: Service) -> dict[str, str]:
 
     host = service.host
     found = dict(params_texts("core", CoreParams))
-    for kind in ("tabs", "stages", "tasks"):
+    for kind in ("tabs", "panels", "stages", "tasks"):
         found |= {f"{kind}.{item.name}": item.label for item in host.registry(kind)}
     for item in host.registry("params"):
         found |= {f"records.{item.name}": item.label, **params_texts(f"params.{item.name}", item.params)}

@@ -55,6 +55,23 @@ class Page(Protocol):
         """Pictures are shown here: `place` is a row for buttons, `selected` the state with the selected one's data."""
 
 
+class TabForm(Protocol):
+    """The controls of the generation tab a panel stands in."""
+
+    @property
+    def name(self) -> str:
+        """The tab's."""
+
+    def component(self, name: str, section: str = "") -> Any:
+        """The Gradio component of one of gesso's own fields ("prompt"), or of a plugin's record."""
+
+
+class PanelFn(Protocol):
+    """Builds a panel's components in the current Gradio context, and wires them. What it raises becomes a card."""
+
+    def __call__(self, page: Page, form: TabForm) -> None: ...
+
+
 class RouteFn(Protocol):
     """Returns a `fastapi.APIRouter` whose paths are below the record's prefix. Its handlers run in the host process.
 

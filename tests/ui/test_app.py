@@ -13,10 +13,11 @@ import pytest
 from sqlalchemy import text as sql
 from starlette.testclient import TestClient
 
-from gesso import InvalidInputError, text
+from gesso import InvalidInputError, PageSettings, text
 from gesso.types import JobEvent
 from gesso_ui.app import make_app
 from gesso_ui.live import Live
+from gesso_ui.page import in_order
 from gesso_ui.server import listen, serve
 from gesso_ui.session import COOKIE, session_in
 
@@ -39,11 +40,59 @@ def test_the_page_has_all_tabs_and_a_card_for_the_broken_one(client):
     assert [tab for tab in tabs if tab in ("txt2img", "img2img", "Broken", "Plain")] == [
         "txt2img", "img2img", "Broken", "Plain"
     ]  # fmt: skip
-    card = next(c["props"]["value"] for c in components if "gesso-card" in str(c["props"].get("value")))
+    card = next(c["props"]["value"] for c in components if "half a tab" in str(c["props"].get("value")))
     assert "<b>" not in card, "a plugin's text is text"
     assert "ZeroDivisionError: <b>half a tab</b>" in unescape(card)
     assert "local:odd" in card
     assert not any(c["props"].get("value") == "never seen" for c in components)
+
+
+def test_panels_stand_in_every_generation_tab_and_a_broken_one_is_a_card(client):
+    components = config(client.get("/").text)["components"]
+    ids = [c["props"].get("elem_id") for c in components]
+    assert {"txt2img-shout", "img2img-shout"} <= set(ids)
+    cards = [str(c["props"]["value"]) for c in components if "gesso-card" in str(c["props"].get("value"))]
+    broken = [card for card in cards if "Half a panel" in card]
+    assert len(broken) == 2
+    assert all("local:odd" in card and "no_such_field" in card for card in broken)
+    assert not any(c["props"].get("value") == "never seen either" for c in components)
+
+
+def test_a_plugins_style_sheet_is_linked_and_served(client):
+    assert '<link rel="stylesheet" href="gesso/assets/odd.css">' in client.get("/").text
+    answer = client.get("/gesso/assets/odd.css")
+    assert (answer.headers["content-type"].split(";")[0], "#odd-ask" in answer.text) == ("text/css", True)
+    for name in ("plugin.py", "odd.js", "..%2fplugin.py", "nobody.css"):
+        assert client.get(f"/gesso/assets/{name}").status_code == 404
+
+
+def test_each_reader_gets_the_own_language_and_theme(client):
+    def label(headers):
+        page = client.get("/", headers=headers).text
+        button = next(c for c in config(page)["components"] if c["props"].get("elem_id") == "txt2img-shout")
+        return button["props"]["value"], re.search(r'<html[^>]*data-theme="(\w+)"', page)[1]
+
+    assert label({}) == ("Shout", "dark")
+    assert label({"accept-language": "de-DE,de;q=0.9"}) == ("Rufen", "dark")
+    cookie = "gesso_language=de; gesso_theme=contrast"
+    assert label({"cookie": cookie, "accept-language": "en"}) == ("Rufen", "contrast")
+    assert label({"cookie": "gesso_language=../x; gesso_theme=<script>"}) == ("Shout", "dark")
+    assert "\ue000" not in client.get("/").text
+    assert "\\ue000" not in client.get("/config").text
+
+
+def test_tabs_are_in_the_order_a_person_wants_and_hidden_by_css_alone(service, client):
+    names = [tab.name for tab in in_order(service.host.registry("tabs"), ["plain", "img2img", "nobody"])]
+    assert names[:3] == ["plain", "img2img", "txt2img"]
+    service.settings.save("page", PageSettings(hidden_tabs=["plain", "nobody"], theme="light"))
+    try:
+        page = client.get("/").text
+        assert "tab-plain-button" in page.partition("</head>")[0]
+        assert "Plain" in [c["props"].get("label") for c in config(page)["components"]], "hidden, and there"
+        assert 'data-theme="light"' in page
+    finally:
+        service.settings.save("page", PageSettings())
+    assert "tab-plain-button" not in client.get("/").text.partition("</head>")[0]
 
 
 def test_everything_comes_from_here(client):

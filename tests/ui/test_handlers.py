@@ -8,7 +8,7 @@ import gradio as gr
 import pytest
 
 from gesso.errors import InvalidInputError
-from gesso_ui.page import _attributed
+from gesso_ui.boundary import attributed
 
 
 def test_a_handlers_error_is_its_plugins(service):
@@ -18,7 +18,7 @@ def test_a_handlers_error_is_its_plugins(service):
             raise InvalidInputError("Not below zero.")
         return 10 / number
 
-    wrapped = _attributed(service.host, "local:odd", "plain", handler)
+    wrapped = attributed(service.host, "local:odd", "the tab plain", handler)
     assert wrapped(5, None) == 2
     # Gradio reads the signature to know who wants the request.
     assert inspect.signature(wrapped) == inspect.signature(handler)
@@ -36,4 +36,4 @@ def test_generators_are_left_as_they_are(service):
     def steps():
         yield 1
 
-    assert _attributed(service.host, "local:odd", "plain", steps) is steps
+    assert attributed(service.host, "local:odd", "the tab plain", steps) is steps

@@ -15,6 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from gesso import FileRef, HostService
 
 from . import installs_api, plugins_api
+from .assets import router as assets_router
 from .components.gallery import SUFFIXES
 from .edge import Edge
 from .guard import Guard
@@ -65,6 +66,7 @@ async def _make_app(service: HostService, sign_in: SignIn) -> FastAPI:
     app.include_router(installs_api.router(service, sign_in))
     app.include_router(sign_in.router())
     app.mount("/gesso/static", StaticFiles(directory=STATIC))
+    app.include_router(assets_router(service))
     app.include_router(jobs_router(service, live.look_again))
     mount_routes(app, service)  # before the page, which answers every path
     catalog = catalog_of(service)

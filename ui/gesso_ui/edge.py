@@ -120,7 +120,7 @@ class _Answer:
 
 def _is_file(path: str) -> bool:
     """What is the same for everybody: scripts, styles, fonts, pictures."""
-    return path.startswith(("/assets/", "/static/", "/gesso/static/", "/gesso/file/", "/svelte/"))
+    return path.startswith(("/assets/", "/static/", "/gesso/static/", "/gesso/assets/", "/gesso/file/", "/svelte/"))
 
 
 def _cookie(headers: dict[bytes, str], name: str) -> str:

@@ -21,6 +21,7 @@ from gesso import (
     Params,
     Record,
     Request,
+    UnknownNameError,
     fields,
     open_picture,
     takes_file,
@@ -87,8 +88,11 @@ class RequestForm:
         return [control.component for control in self.controls]
 
     def component(self, name: str, section: str = "") -> Any:
-        """The component of one of gesso's own fields, or of a plugin's."""
-        return next(c.component for c in self.controls if c.section == section and c.name == name and not c.painted)
+        """The component of one of gesso's own fields, or of a plugin's. UnknownNameError: this form has none."""
+        mine = {c.name: c.component for c in reversed(self.controls) if c.section == section and not c.painted}
+        if name not in mine:
+            raise UnknownNameError(f"control of {section or 'this tab'}", name, mine)
+        return mine[name]
 
     # --- making controls --------------------------------------------------------------------------------------
 

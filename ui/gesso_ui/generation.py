@@ -13,6 +13,7 @@ from gesso import Page, text
 
 from .components import JobView, SeedButtons, SizeButtons, error_text, token_counter
 from .form import RequestForm
+from .panels import add_panels
 from .session import owner_of
 
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -32,13 +33,16 @@ def build_generation(page: Page, name: str, *, before: Part | None = None, first
             _prompts(form)
             if before is not None:
                 before(form)
+            add_panels(page, form, "prompts")
             with gr.Row(elem_classes="gesso-buttons"):
                 generate = gr.Button(text("shell.generate"), variant="primary", elem_classes="gesso-generate-button")
                 view.buttons()
         with gr.Column(elem_classes="gesso-result"):
             view.panel()
+            add_panels(page, form, "result")
         with gr.Column(elem_classes="gesso-settings"):
             rescan, seed_buttons, size_buttons = _settings(form, first)
+            add_panels(page, form, "settings")
     form.wire_options()
     view.wire()
     seed_buttons.wire(form.component("seed"), view.selected)

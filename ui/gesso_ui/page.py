@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +12,10 @@ from typing import Any
 import gradio as gr
 
 import gesso
-from gesso import GessoError, HostService, PageSettings, PluginState, Tab, text
+from gesso import GessoError, HostService, PageSettings, Tab, text
 
+from .assets import links
+from .boundary import build_in
 from .theme import THEMES
 
 WATCHED = ("gradio", "gradio.components", "gradio.blocks")
@@ -138,7 +138,8 @@ def head_of(service: HostService) -> str:
     """What every reader gets in the page's head: colours, and the rules that hide tabs."""
     names = [tab.name for tab in service.host.registry("tabs") if tab.name in settings_of(service).hidden_tabs]
     hidden = ",".join(f'#gesso-tabs button[id="tab-{name}-button"]' for name in names)
-    return f"{HEAD}<style>{hidden}{{display:none!important}}</style>" if hidden else HEAD
+    rule = f"<style>{hidden}{{display:none!important}}</style>" if hidden else ""
+    return f"{HEAD}{links(service)}{rule}"
 
 
 def _foot(languages: Mapping[str, str]) -> str:
@@ -159,61 +160,15 @@ def _choice(name: str, choices: Mapping[str, str]) -> str:
 
 def _add(shell: Shell, tab: Tab) -> None:
     """Build a tab, or in its place the card that says why it could not be."""
-    with gr.Tab(text(f"tabs.{tab.name}", tab.label), id=tab.name, elem_id=f"tab-{tab.name}") as place:
-        # A `Blocks` of its own for each tab would be the documented way to throw half a tab away; it costs 0.1 s each,
-        # since Gradio makes a whole application for it.
-        made = shell.blocks.default_config
-        blocks, events, number = set(made.blocks), set(made.fns), made.fn_id
-        takers, showers = len(shell.receivers), len(shell.senders)
-        shell.tabs.append(tab.name)
-        host = shell.service.host
-        owner = host.registry("tabs").owner(tab.name)
-        with host.guarded(owner, phase="build", hook=f"the tab {tab.name}") as outcome:
-            tab.build.load()(shell)
-        if outcome.error is not None:
-            made.blocks = {key: block for key, block in made.blocks.items() if key in blocks}
-            made.fns = {key: event for key, event in made.fns.items() if key in events}
-            made.fn_id = number
-            del shell.receivers[takers:], shell.senders[showers:]
-            place.children.clear()
-            gr.HTML(_card(host.state(owner), tab, outcome.error), js_on_load=None)
-        elif not host.state(owner).built_in:
-            for event in [event for key, event in made.fns.items() if key not in events]:
-                event.fn = _attributed(host, owner, tab.name, event.fn)
-
-
-def _attributed(host: Any, owner: str, tab: str, handler: Any) -> Any:
-    """A tab's handler whose errors are put down to its plugin; Gradio shows them to the person as before."""
-    plain = inspect.isfunction(handler) or inspect.ismethod(handler)
-    if not plain or inspect.isgeneratorfunction(handler) or inspect.iscoroutinefunction(handler):
-        return handler
-
-    @functools.wraps(handler)
-    def call(*values: Any, **named: Any) -> Any:
-        try:
-            return handler(*values, **named)
-        except Exception as error:
-            if not isinstance(error, (gr.Error, GessoError)):  # those are words for the person
-                host.note(owner, error, phase="handler", hook=f"the tab {tab}")
-            raise
-
-    return call
-
-
-def _card(state: PluginState, tab: Tab, error: BaseException) -> str:
-    """Who failed, how, and what to do."""
-    cause = error.__cause__ or error
-    rows = {
-        text("shell.card.plugin"): f"{state.dist}:{state.name} {state.version}",
-        text("shell.card.error"): f"{type(cause).__name__}: {cause}",
-    }
-    cells = "".join(f"<dt>{key}</dt><dd>{escape(value)}</dd>" for key, value in rows.items())
-    title = text("shell.card.title", tab=escape(text(f"tabs.{tab.name}", tab.label)))
-    command = f"<code>gesso plugins disable {escape(state.name)}</code>"
-    return (
-        f'<section class="gesso-card" role="alert"><h2>{title}</h2><dl>{cells}</dl>'
-        f"<p>{text('shell.card.advice', command=command)}</p></section>"
-    )
+    label = text(f"tabs.{tab.name}", tab.label)
+    takers, showers = len(shell.receivers), len(shell.senders)
+    shell.tabs.append(tab.name)
+    host = shell.service.host
+    owner = host.registry("tabs").owner(tab.name)
+    place = gr.Tab(label, id=tab.name, elem_id=f"tab-{tab.name}")
+    title = text("shell.card.title", tab=label)
+    if not build_in(place, host, owner, f"the tab {tab.name}", title, lambda: tab.build.load()(shell)):
+        del shell.receivers[takers:], shell.senders[showers:]
 
 
 def options() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gesso import Locale, Registrar, Tab, TabFn, hookimpl, lazy
+from gesso import Asset, Locale, Registrar, Tab, TabFn, hookimpl, lazy
 
 api = "1"
 
@@ -12,6 +12,11 @@ api = "1"
 @hookimpl
 def gesso_register_tabs(registry: Registrar[Tab]) -> None:
     registry.add(Tab(name="extensions", label="Extensions", order=80, build=lazy(".ui:build", TabFn)))
+
+
+@hookimpl
+def gesso_register_assets(registry: Registrar[Asset]) -> None:
+    registry.add(Asset(name="extensions_tab", file=Path(__file__).with_name("tab.css")))
 
 
 @hookimpl

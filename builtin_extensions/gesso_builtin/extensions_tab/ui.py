@@ -11,7 +11,6 @@ from gesso import GessoError, HostService, Page, PluginState, text
 from gesso_builtin.extensions_tab.cards import overview
 
 SCRIPT = Path(__file__).with_name("tab.js").read_text(encoding="utf-8")
-STYLE = Path(__file__).with_name("tab.css").read_text(encoding="utf-8")
 
 
 def build(page: Page) -> None:
@@ -19,10 +18,7 @@ def build(page: Page) -> None:
     desk = Desk(page.service)
     # Filled when it comes into sight: with many extensions the cards are a megabyte nobody may ever look at.
     waiting = f'<div class="gx"><p role="status" class="gesso-loading">{text("shell.loading")}</p></div>'
-    cards = gr.HTML(
-        waiting, css_template=STYLE, js_on_load=SCRIPT,
-        elem_classes="gesso-extensions",
-    )  # fmt: skip
+    cards = gr.HTML(waiting, js_on_load=SCRIPT, elem_classes="gesso-extensions")
     private: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     cards.act(desk.act, outputs=cards, **private)
 

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from gesso import ChoicesFn, Command, Params, Record, Registrar, Request, SettingsSection, hookimpl, lazy, param
+from gesso import (
+    ChoicesFn,
+    Command,
+    Locale,
+    Panel,
+    PanelFn,
+    Params,
+    Record,
+    Registrar,
+    Request,
+    SettingsSection,
+    hookimpl,
+    lazy,
+    param,
+)
 
 if TYPE_CHECKING:
     from gesso import Service
@@ -43,6 +58,16 @@ def gesso_register_params(registry: Registrar[Record]) -> None:
 @hookimpl
 def gesso_register_settings(registry: Registrar[SettingsSection]) -> None:
     registry.add(SettingsSection(name=NAME, label="Styles", params=StylesSettings))
+
+
+@hookimpl
+def gesso_register_panels(registry: Registrar[Panel]) -> None:
+    registry.add(Panel(name="save_style", label="Save as style", slot="prompts", build=lazy(".ui:build", PanelFn)))
+
+
+@hookimpl
+def gesso_register_locales(registry: Registrar[Locale]) -> None:
+    registry.add(Locale(name=NAME, folder=Path(__file__).with_name("locales")))
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gesso import (
+    Asset,
     Check,
     Command,
     EncodeImageFn,
@@ -17,6 +18,8 @@ from gesso import (
     ImageFormat,
     Locale,
     MetadataReader,
+    Panel,
+    PanelFn,
     Params,
     Prediction,
     Preview,
@@ -304,6 +307,18 @@ def read(items, size):
 @hookimpl
 def gesso_register_tabs(registry):
     _seen("gesso_register_tabs")
+
+
+@hookimpl
+def gesso_register_panels(registry):
+    _seen("gesso_register_panels")
+    registry.add(Panel(name="touch", build=lazy("every_hook:none", PanelFn)))
+
+
+@hookimpl
+def gesso_register_assets(registry):
+    _seen("gesso_register_assets")
+    registry.add(Asset(name="touch", file=Path("touch.css")))
 
 
 @hookimpl
