@@ -24,8 +24,6 @@ WITHOUT_CALLER: dict[str, str] = {}
 """Registries that nobody reads yet, with the feature that will."""
 WITHOUT_USER = {
     "gesso_choose_family": "Kontext and other look-alikes",
-    "gesso_choose_operator": "quantised weights",
-    "gesso_choose_weight_reader": "GGUF files",
     "gesso_filter_image": "upscaling and face repair",
     "gesso_filter_prompt": "wildcards",
     "gesso_on_job_event": "learning",

@@ -105,10 +105,13 @@ _HOMES = {
         "Component", "Model",
     ),
     "gesso.models.readers": (
-        "Weight", "WeightReader",
+        "MappedReader", "Weight", "WeightReader", "open_reader",
+    ),
+    "gesso.operators.held": (
+        "HeldLinear", "assign_weight", "hold_weight",
     ),
     "gesso.operators.types": (
-        "OperatorFn",
+        "DequantiseFn", "MultiplyFn", "OperatorFn",
     ),
     "gesso.pairs": (
         "job_pairs", "ordered_pairs",
@@ -290,8 +293,15 @@ if TYPE_CHECKING:
     from gesso.models.adapters import adapted as adapted
     from gesso.models.model import Component as Component
     from gesso.models.model import Model as Model
+    from gesso.models.readers import MappedReader as MappedReader
     from gesso.models.readers import Weight as Weight
     from gesso.models.readers import WeightReader as WeightReader
+    from gesso.models.readers import open_reader as open_reader
+    from gesso.operators.held import HeldLinear as HeldLinear
+    from gesso.operators.held import assign_weight as assign_weight
+    from gesso.operators.held import hold_weight as hold_weight
+    from gesso.operators.types import DequantiseFn as DequantiseFn
+    from gesso.operators.types import MultiplyFn as MultiplyFn
     from gesso.operators.types import OperatorFn as OperatorFn
     from gesso.outputs.encoding import encode_output as encode_output
     from gesso.outputs.naming import NamedOutput as NamedOutput

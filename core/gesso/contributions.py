@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         UpscaleLatentsFn,
     )
     from gesso.metadata.types import ReadMetadataFn
-    from gesso.operators.types import OperatorFn
+    from gesso.operators.types import DequantiseFn, OperatorFn
     from gesso.outputs.types import EncodeImageFn, FilenameTokenFn
     from gesso.page import PanelFn, RouteFn, TabFn
     from gesso.params import Params
@@ -120,6 +120,8 @@ class Operator(Contribution):
 
     formats: tuple[str, ...]
     build: Lazy[OperatorFn]
+    dequantise: Lazy[DequantiseFn] | None = None
+    """The values of its stored forms: for transforms that cannot be done on them. None: its weights are plain."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,6 +184,15 @@ def gesso_register_adapters(registry: Registrar[Adapter]) -> None:
 
 
 @_spec("both")
+def gesso_choose_header(path: Path, header: Header | None) -> Header | None:
+    """What is in this weight file? `header` is gesso's own reading, None for a format it does not read. None: leave it.
+
+    Quantised weights are told from the family's names here: one entry a weight, with its format and its own shape, and
+    none for scales and the like. `gesso_choose_weight_reader` then reads by these names.
+    """
+
+
+@_spec("both")
 def gesso_choose_weight_reader(path: Path, header: Header) -> WeightReader | None:
     """Who reads the tensors of this file? None: not mine."""
 

@@ -25,6 +25,11 @@ class CoreSettings(Params):
     )
     device: str = param("auto", label="Device", description="auto, cpu, cuda, cuda:1, mps.")
     dtype: str = param("auto", label="Number format", choices=("auto", "fp32", "bf16", "fp16"))
+    operator: str = param(
+        "",
+        label="Weights held as",
+        description="Empty: as the file holds them. An operator's name, such as fp8: made so when they are loaded.",
+    )
     database_url: str = param(
         "",
         label="Database",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from gesso import Weight
+from gesso import Weight, assign_weight
 
 
 def build(
@@ -13,9 +13,4 @@ def build(
     """Assign the weight as a parameter or buffer of the module; floats are cast, integers and booleans kept."""
     data = weight.data
     target = dtype if data.is_floating_point() else data.dtype
-    tensor = data.to(device=device, dtype=target)
-    if name in module._parameters:
-        module._parameters[name] = torch.nn.Parameter(tensor, requires_grad=False)
-    else:
-        module._buffers[name] = tensor
-    return module
+    return assign_weight(module, name, data.to(device=device, dtype=target))

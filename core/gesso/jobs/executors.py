@@ -45,7 +45,12 @@ class InlineExecutor:
 
             s = self._settings
             self._residency = Residency(
-                self._host, self._library, device=s.device, dtype=s.dtype, limit=s.models_in_memory
+                self._host,
+                self._library,
+                device=s.device,
+                dtype=s.dtype,
+                operator=s.operator,
+                limit=s.models_in_memory,
             )
         return self._residency
 

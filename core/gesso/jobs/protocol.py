@@ -52,6 +52,7 @@ class Start(Frozen):
     plugins_dir: Path | None = None
     device: str = "auto"
     dtype: str = "auto"
+    operator: str = ""
     models_in_memory: int = 1
     settings: WorkerSettings = WorkerSettings()
 

@@ -106,7 +106,12 @@ class Worker:
         self._blobs = HostBlobs(link)
         self._library = HostLibrary(link, self._host, self._host.paths.cache / "models.sqlite3")
         self._residency = Residency(
-            self._host, self._library, device=start.device, dtype=start.dtype, limit=start.models_in_memory
+            self._host,
+            self._library,
+            device=start.device,
+            dtype=start.dtype,
+            operator=start.operator,
+            limit=start.models_in_memory,
         )
         self._previews = Previewer(
             self._host,

@@ -64,7 +64,7 @@ class WorkerExecutor:
         self._start = Start(
             home=paths.home, safe_mode=chosen.safe_mode, only=chosen.only, without=chosen.without,
             plugins_dir=chosen.plugins_dir, device=settings.device, dtype=settings.dtype,
-            models_in_memory=settings.models_in_memory, settings=self.options,
+            operator=settings.operator, models_in_memory=settings.models_in_memory, settings=self.options,
         )  # fmt: skip
         self._supervisor = Supervisor(self._new_process, self.options.start_seconds)
         self._turn = threading.Lock()

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ from gesso.models.folders import INDEX, is_file, is_folder, is_model_folder, rea
 from gesso.models.hashing import sha256_of
 from gesso.models.headers import PICKLE_SUFFIXES, read_header
 from gesso.models.memory import Known, Memory
+from gesso.models.modules import lacking
 from gesso.types import Frozen, Header, ModelRef
 
 SUFFIXES = (".safetensors", ".gguf")
@@ -27,7 +28,7 @@ _TITLE = re.compile(r"(.+?)\s*\[([0-9a-fA-F]{6,64})\]")
 WEIGHTS = (*SUFFIXES, *PICKLE_SUFFIXES)
 AT_ONCE = 500
 """Newly read headers that are remembered in one transaction, so that a scan that is cut off was not for nothing."""
-REMEMBERED = ("family", "variant", "title", "dtype", "defaults", "state", "problem")
+REMEMBERED = ("family", "variant", "title", "dtype", "defaults", "lacks", "state", "problem")
 
 
 class Entry(Frozen):
@@ -44,6 +45,8 @@ class Entry(Frozen):
     title: str = ""
     dtype: str = ""
     defaults: dict[str, Any] = Field(default_factory=dict)
+    lacks: list[str] = Field(default_factory=list)
+    """Text encoders, and "vae", that the checkpoint's family takes from files of their own."""
     state: Literal["ok", "refused"] = "ok"
     problem: str = ""
     built_in: bool = False
@@ -178,8 +181,16 @@ class Library:
                 ]
 
     def header(self, path: Path) -> Header:
-        """The header of a weight file or model folder."""
-        return read_folder(path) if is_folder(path) else read_header(path)
+        """The header of a weight file or model folder, as a plugin reads it, else gesso. BadFileError: nobody can."""
+        own, problem = None, None
+        try:
+            own = read_folder(path) if is_folder(path) else read_header(path)
+        except BadFileError as error:
+            problem = error
+        chosen: Header | None = self._hooks.choose("gesso_choose_header", path=path, header=own)
+        if chosen is None and own is None:
+            raise problem or BadFileError(f"Cannot read {path}.")
+        return cast(Header, chosen or own)
 
     # --- scanning ---------------------------------------------------------------------------------------------
 
@@ -225,7 +236,9 @@ class Library:
         known = self._memory.get(path)
         fresh = known and (known.size, known.modified, known.role) == (size, modified, role)
         if known and fresh and known.found.keys() == set(REMEMBERED):  # other names: another version wrote it
-            return base.model_copy(update={**known.found, "hash": known.hash})
+            base = base.model_copy(update={"hash": known.hash})
+            if known.found["state"] == "ok":  # what was refused may be read now, with another plugin
+                return base.model_copy(update=known.found)
         found = self._recognise(base)
         new.append(found)
         return found
@@ -241,6 +254,7 @@ class Library:
             if entry.role == "checkpoint":
                 match = detect(header, self._hooks, str(entry.path))
                 found |= {"family": match.family, "variant": match.variant}
+                found |= {"lacks": lacking(header, match, self._hooks)}
             elif entry.role == "vae" and (kind := describe(header)) != VAE:
                 raise BadFileError(f"{entry.path} is {kind}, not a VAE.")
             return entry.model_copy(update=found)

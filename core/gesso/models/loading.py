@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,16 @@ from typing import Any
 import torch
 
 from gesso.errors import BadFileError, GessoError
-from gesso.families import Family, Part, Plan, Rename, stated_defaults
+from gesso.families import Family, Part, Plan, Rename, Vae, stated_defaults
 from gesso.models.detect import Hooks, describe
 from gesso.models.model import Component, Model, Source, Weights, changes
 from gesso.models.readers import WeightReader
-from gesso.operators.types import OperatorFn
+from gesso.operators.types import DequantiseFn, OperatorFn
 from gesso.types import Header, Match, ModelRef
 
 MAX_MARKER_BYTES = 32_768
+INTEGERS = ("BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64")
+"""Formats of counters and indices, whose shapes are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +43,28 @@ def load_model(
     hooks: Hooks,
     options: LoadOptions,
     progress: Progress | None = None,
+    modules: Mapping[str, tuple[Path, WeightReader]] | None = None,
 ) -> Model:
-    """Build every part of a checkpoint. Raises BadFileError naming what is missing."""
+    """Build every part of a checkpoint. Raises BadFileError naming what is missing.
+
+    `modules` are text encoders and "vae" from files of their own, in place of the checkpoint's.
+    """
     family: Family = hooks.registry("families").get(match.family)
     header = reader.header
     match = with_markers(match, family, reader)
     placing = _Placer(reader, match, hooks, options, progress)
+    apart = {name: _Placer(one, match, hooks, options, progress) for name, (_, one) in (modules or {}).items()}
     parts = {name: placing.component(name, part, options.dtype) for name, part in family.parts.items()}
     text = {}
     for use in family.text:
         if match.variant not in use.unless:
             encoder = hooks.registry("text_encoders").get(use.encoder)
-            component = placing.optional(use.encoder, encoder.part, options.dtype, encoder, required=use.required)
+            placer = apart.get(use.encoder, placing)
+            component = placer.optional(use.encoder, encoder.part, options.dtype, encoder, required=use.required)
             if component is not None:
                 text[use.encoder] = component
     vae_record = hooks.registry("vaes").get(family.vae)
-    vae = placing.component("vae", vae_record.part, options.vae_dtype, record=vae_record)
+    vae = apart.get("vae", placing).component("vae", vae_record.part, options.vae_dtype, record=vae_record)
     return Model(
         ref=ref,
         family=family,
@@ -67,7 +75,8 @@ def load_model(
         sampling=family.sampling.load()(match),
         defaults=replace(family.starts(match.variant), **stated_defaults(header.metadata)),
         preview=header.metadata.get("gesso.preview", family.preview),
-        readers=[reader],
+        readers=[reader, *(one for _, one in (modules or {}).values())],
+        modules={name: path for name, (path, _) in (modules or {}).items()},
     )
 
 
@@ -103,8 +112,10 @@ class _Placer:
         self, reader: WeightReader, match: Match, hooks: Hooks, options: LoadOptions, progress: Progress | None
     ) -> None:
         self.reader, self.match, self.hooks, self.options, self.progress = reader, match, hooks, options, progress
-        self._operators: dict[str, OperatorFn] = {}
+        self._operators: dict[str, tuple[OperatorFn, DequantiseFn | None]] = {}
         self._placed = 0
+        if options.operator:
+            hooks.registry("operators").get(options.operator)  # an unknown one is said before anything is read
 
     def component(self, name: str, part: Part, dtype: torch.dtype, record: Any = None) -> Component:
         built = self.optional(name, part, dtype, record, required=True)
@@ -126,7 +137,7 @@ class _Placer:
             if rename.target not in names:
                 raise BadFileError(f"{rename.source!r} has no place in the {name} ({rename.target}).")
             _check_shape(module, rename, self.reader.header)
-            weights.place(Source(rename, self.reader, self._operator(rename.source)))
+            weights.place(self._source(rename, "" if isinstance(record, Vae) else self.options.operator))
             if changes(rename) or self.reader.header.tensors[rename.source].format != _format_of(dtype):
                 self.reader.release([rename.source])
             self._step()
@@ -148,13 +159,27 @@ class _Placer:
                 hint="The file is damaged or of a kind gesso does not know yet.",
             ) from error
 
-    def _operator(self, source: str) -> OperatorFn:
-        info = self.reader.header.tensors[source]
-        name = (
-            self.hooks.choose("gesso_choose_operator", name=source, info=info, wanted=self.options.operator) or "plain"
-        )
+    def _source(self, rename: Rename, wanted: str) -> Source:
+        """The operator a plugin chooses for a weight, else the first that reads its format, `plain` before all."""
+        name, info = rename.source, self.reader.header.tensors[rename.source]
+        chosen = self.hooks.choose("gesso_choose_operator", name=name, info=info, wanted=wanted)
+        operator, dequantise = self._operator(chosen or self._reads(name, info.format))
+        return Source(rename, self.reader, operator, dequantise, self._operator("plain")[0])
+
+    def _reads(self, name: str, stored: str) -> str:
+        operators = list(self.hooks.registry("operators"))
+        reading: list[str] = sorted((o.name for o in operators if stored in o.formats), key=lambda n: n != "plain")
+        if not reading:
+            raise BadFileError(
+                f"{name!r} is stored as {stored}, which no operator here reads.",
+                hint="Operators come with plugins: gesso-gguf, gesso-bnb and others.",
+            )
+        return reading[0]
+
+    def _operator(self, name: str) -> tuple[OperatorFn, DequantiseFn | None]:
         if name not in self._operators:
-            self._operators[name] = self.hooks.registry("operators").get(name).build.load()
+            record = self.hooks.registry("operators").get(name)
+            self._operators[name] = record.build.load(), record.dequantise.load() if record.dequantise else None
         return self._operators[name]
 
     def _step(self) -> None:
@@ -169,7 +194,7 @@ def _check_shape(module: torch.nn.Module, rename: Rename, header: Header) -> Non
     owner = module.get_submodule(parent)
     expected = owner._parameters.get(leaf) if leaf in owner._parameters else owner._buffers.get(leaf)
     found = header.tensors[rename.source]
-    if expected is None or found.format[0] not in "FB":
+    if expected is None or found.format in INTEGERS:
         return
     planned = _planned_shape(rename, found.shape)
     if planned is None or planned != tuple(expected.shape):

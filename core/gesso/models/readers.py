@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import torch
 
@@ -22,7 +22,7 @@ DTYPES = {
     "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64,
     "U16": torch.uint16, "U32": torch.uint32, "U64": torch.uint64, "F16": torch.float16, "BF16": torch.bfloat16,
     "F32": torch.float32, "F64": torch.float64, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2,
-    "C64": torch.complex64,
+    "F8_E8M0": torch.float8_e8m0fnu, "C64": torch.complex64,
 }  # fmt: skip
 
 
@@ -31,6 +31,8 @@ class Weight:
     """One weight as the file holds it: its format ("F16", "Q4_0", "nf4") and the tensors that make it up.
 
     A plain weight has the single tensor "data"; quantised ones add scales and the like under names of their own.
+    `shape` is the weight's own, whatever the shapes of its tensors. Tensors whose first side is that of `shape` go by
+    rows; the others (a scale for all, a code book of shape (1, 16)) stand for the whole weight.
     """
 
     format: str
@@ -40,6 +42,22 @@ class Weight:
     @property
     def data(self) -> Tensor:
         return self.tensors["data"]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its values are simply those of "data"."""
+        return len(self.tensors) == 1 and self.format in DTYPES
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether rows can be cut out of it without decoding."""
+        return bool(self.shape) and self.data.ndim > 0 and self.data.shape[0] == self.shape[0]
+
+    def cut(self, rows: slice | Tensor) -> Weight:
+        """Some of its rows: a slice, or (n,) int64 indices. It must go `by_rows`."""
+        count = self.shape[0]
+        tensors = {k: t[rows] if t.ndim and t.shape[0] == count else t for k, t in self.tensors.items()}
+        return Weight(self.format, (tensors["data"].shape[0], *self.shape[1:]), tensors)
 
 
 class WeightReader(Protocol):
@@ -59,8 +77,11 @@ class WeightReader(Protocol):
     def close(self) -> None: ...
 
 
-class SafetensorsReader:
-    """Maps a safetensors file privately: a tensor is a view of the file's pages, copied only where it is written to."""
+class MappedReader:
+    """Maps a weight file privately: a tensor is a view of the file's pages, copied only where it is written to.
+
+    For one container: `read_header` reads it from the open file, `weight` makes a weight of the bytes of one tensor.
+    """
 
     def __init__(self, path: Path, header: Header | None = None) -> None:
         self.path = path
@@ -69,26 +90,36 @@ class SafetensorsReader:
             # Header and map come from one open file, so that a file replaced in between cannot mix two.
             self._file = path.open("rb")
             self._close = weakref.finalize(self, self._file.close)
-            self.header = read_open_header(path, self._file)
+            self.header = self.read_header(self._file)
             self._map: mmap.mmap | None = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
         except (OSError, ValueError) as error:
             raise BadFileError(f"Cannot map {path}: {error}.") from error
         if header is not None and header.tensors != self.header.tensors:
             raise BadFileError(f"{path} changed while it was being opened.", hint="Try again.")
 
-    def read(self, name: str) -> Weight:
-        """The named weight; its tensor shares the file's pages."""
-        info, mapped = self._info(name)
-        buffer: memoryview | bytearray = memoryview(mapped)[info.start : info.end]
-        # Unaligned starts are legal in the format, and torch wants alignment only for some dtypes: copy those.
-        if info.start % _dtype(self.path, name, info).itemsize:
+    def read_header(self, file: BinaryIO) -> Header:
+        """The header, from the file at its start. BadFileError: it is no such file."""
+        raise NotImplementedError
+
+    def weight(self, name: str, info: TensorInfo, buffer: memoryview | bytearray) -> Weight:
+        """A weight whose tensors share these bytes."""
+        dtype = _dtype(self.path, name, info)
+        if info.end == info.start:
+            return Weight(info.format, info.shape, {"data": torch.empty(info.shape, dtype=dtype)})
+        # Unaligned starts are legal in safetensors, and torch wants alignment only for some dtypes: copy those.
+        if info.start % dtype.itemsize and isinstance(buffer, memoryview):
             buffer = bytearray(buffer)
-        return _weight(self.path, name, info, buffer)
+        return Weight(info.format, info.shape, {"data": torch.frombuffer(buffer, dtype=dtype).reshape(info.shape)})
+
+    def read(self, name: str) -> Weight:
+        """The named weight; its tensors share the file's pages."""
+        info, mapped = self._info(name)
+        return self.weight(name, info, memoryview(mapped)[info.start : info.end])
 
     def copy(self, name: str) -> Weight:
         """The named weight in memory of its own, read from the file and not from mapped pages."""
         info, _ = self._info(name)
-        return _weight(self.path, name, info, bytearray(self._bytes(info.start, info.end)))
+        return self.weight(name, info, bytearray(self._bytes(info.start, info.end)))
 
     def restore(self, name: str) -> None:
         """Let the pages of this weight show the file's bytes again. Whole pages are dropped, the ends written back."""
@@ -129,6 +160,13 @@ class SafetensorsReader:
         if len(data) != end - start:
             raise BadFileError(f"{self.path} became shorter while it was in use.")
         return data
+
+
+class SafetensorsReader(MappedReader):
+    """A safetensors file."""
+
+    def read_header(self, file: BinaryIO) -> Header:
+        return read_open_header(self.path, file)
 
 
 class FolderReader:
@@ -190,13 +228,6 @@ def _dtype(path: Path, name: str, info: TensorInfo) -> torch.dtype:
     if dtype is None:
         raise BadFileError(f"{path}: {name!r} is stored as {info.format}, which needs an operator plugin.")
     return dtype
-
-
-def _weight(path: Path, name: str, info: TensorInfo, buffer: memoryview | bytearray) -> Weight:
-    dtype = _dtype(path, name, info)
-    empty = info.end == info.start
-    data = torch.empty(info.shape, dtype=dtype) if empty else torch.frombuffer(buffer, dtype=dtype).reshape(info.shape)
-    return Weight(info.format, info.shape, {"data": data})
 
 
 def _whole_pages(info: TensorInfo) -> tuple[int, int]:

@@ -160,6 +160,11 @@ def gesso_register_operators(registry):
 
 
 @hookimpl
+def gesso_choose_header(path, header):
+    _seen("gesso_choose_header")
+
+
+@hookimpl
 def gesso_choose_weight_reader(path, header):
     _seen("gesso_choose_weight_reader")
 

@@ -102,5 +102,5 @@ def test_events_arrived(ran: Ran) -> None:
 
 def test_what_was_not_chosen_went_on(ran: Ran) -> None:
     """choose_ hooks that answer None leave the question to the next plugin: the job was done all the same."""
-    for hook in ("weight_reader", "family", "operator", "prompt_parser", "noise_source", "init_latents"):
+    for hook in ("header", "weight_reader", "family", "operator", "prompt_parser", "noise_source", "init_latents"):
         assert ran.calls[f"gesso_choose_{hook}"] >= 1
