@@ -276,13 +276,17 @@ class RequestForm:
             return gr.skip() if made.painted else gr.update(value=self._picture(value))
         return _within(made.component, shown(made.field, value))
 
-    def taken(self, data: dict[str, Any], section: str, name: str) -> list[Any]:
-        """Updates for a picture that was sent here: all its infotext says, and the picture in a plugin's field."""
+    def taken(self, data: dict[str, Any], section: str = "", name: str = "") -> list[Any]:
+        """Updates for a picture that was sent here: what its infotext says as near as it can be had here, its seed too,
+        and the picture itself in a plugin's field, if one is named."""
         updates = [gr.skip() for _ in self.controls]
-        with contextlib.suppress(GessoError):  # made with something that is not here: the picture alone
-            updates = self.updates(self.service.request(self.service.reuse(data.get("infotext", ""))[0]))
-        place = self.inputs.index(self.component(name, section))
-        updates[place] = gr.update(value=self._picture(data["file"]))
+        if infotext := data.get("infotext"):
+            with contextlib.suppress(GessoError):  # no model at all: the picture alone
+                request = self.service.closest(infotext).request
+                updates = self.updates(request)
+                updates[self.inputs.index(self.component("seed"))] = gr.update(value=str(request.seed))
+        if name:
+            updates[self.inputs.index(self.component(name, section))] = gr.update(value=self._picture(data.get("file")))
         return updates
 
     def _picture(self, value: Any) -> Any:

@@ -95,7 +95,7 @@ class Receiver:
 
     def send(self, data: dict[str, Any]) -> list[Any]:
         """Updates of the tabs and of `outputs`."""
-        if not data.get("file"):
+        if not data.get("file") and not data.get("infotext"):
             return [gr.skip() for _ in range(len(self.outputs) + 1)]
         return [gr.Tabs(selected=self.tab), *self.take(data)]
 

@@ -8,4 +8,5 @@ from gesso_ui.generation import build_generation
 
 def build(page: Page) -> None:
     """Prompts, settings and result, side by side or below each other."""
-    build_generation(page, "txt2img")
+    form = build_generation(page, "txt2img")
+    page.takes("txt2img", form.taken, form.inputs)
