@@ -51,7 +51,7 @@ _HOMES = {
     ),
     "gesso.families": (
         "BuildFn", "ConditionFn", "ConfigFn", "CountTokensFn", "DecodeFn", "Defaults", "DetectFn", "EncodePixelsFn",
-        "EncodePromptFn", "EncodeTextFn", "Family", "ModelCallFn", "Part", "Plan", "PlanFn", "Rename",
+        "EncodePromptFn", "EncodeTextFn", "Family", "FitsFn", "ModelCallFn", "Part", "Plan", "PlanFn", "Rename",
         "SamplingFn", "Stream", "TextEncoder", "TextUse", "Vae",
     ),
     "gesso.files": (
@@ -61,7 +61,7 @@ _HOMES = {
         "hookimpl",
     ),
     "gesso.i18n": (
-        "Catalog", "LocaleReport", "params_texts", "text", "texts_of",
+        "Catalog", "LocaleReport", "choices_of", "params_texts", "text", "texts_of",
     ),
     "gesso.jobs.progress": (
         "JobProgress",
@@ -137,13 +137,6 @@ _HOMES = {
     "gesso.serving": (
         "HostService",
     ),
-    "gesso.tokens": (
-        "TokenCount", "count_tokens",
-    ),
-    "gesso.types": (
-        "Artifact", "CoreParams", "FileRef", "Header", "HookState", "Image", "Job", "JobEvent", "Mask", "Match",
-        "Metric", "ModelRef", "PluginState", "Request", "TensorInfo",
-    ),
     "gesso.reuse": (
         "Difference", "Reused",
     ),
@@ -152,6 +145,13 @@ _HOMES = {
     ),
     "gesso.thumbnails": (
         "Thumbnails",
+    ),
+    "gesso.tokens": (
+        "TokenCount", "count_tokens",
+    ),
+    "gesso.types": (
+        "Artifact", "CoreParams", "FileRef", "Header", "HookState", "Image", "Job", "JobEvent", "Mask", "Match",
+        "Metric", "ModelRef", "PluginState", "Request", "TensorInfo",
     ),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -257,6 +257,7 @@ if TYPE_CHECKING:
     from gesso.families import EncodePromptFn as EncodePromptFn
     from gesso.families import EncodeTextFn as EncodeTextFn
     from gesso.families import Family as Family
+    from gesso.families import FitsFn as FitsFn
     from gesso.families import ModelCallFn as ModelCallFn
     from gesso.families import Part as Part
     from gesso.families import Plan as Plan
@@ -271,6 +272,7 @@ if TYPE_CHECKING:
     from gesso.hookspecs import hookimpl as hookimpl
     from gesso.i18n import Catalog as Catalog
     from gesso.i18n import LocaleReport as LocaleReport
+    from gesso.i18n import choices_of as choices_of
     from gesso.i18n import params_texts as params_texts
     from gesso.i18n import text as text
     from gesso.i18n import texts_of as texts_of
@@ -341,9 +343,16 @@ if TYPE_CHECKING:
     from gesso.references import lazy as lazy
     from gesso.registry import Registrar as Registrar
     from gesso.registry import Registry as Registry
+    from gesso.reuse import Difference as Difference
+    from gesso.reuse import Reused as Reused
     from gesso.service import Service as Service
     from gesso.service import generate as generate
     from gesso.serving import HostService as HostService
+    from gesso.store.history import History as History
+    from gesso.store.history import PicturePage as PicturePage
+    from gesso.store.history import PictureQuery as PictureQuery
+    from gesso.store.history import StoredPicture as StoredPicture
+    from gesso.thumbnails import Thumbnails as Thumbnails
     from gesso.tokens import TokenCount as TokenCount
     from gesso.tokens import count_tokens as count_tokens
     from gesso.types import Artifact as Artifact
@@ -361,10 +370,3 @@ if TYPE_CHECKING:
     from gesso.types import PluginState as PluginState
     from gesso.types import Request as Request
     from gesso.types import TensorInfo as TensorInfo
-    from gesso.reuse import Difference as Difference
-    from gesso.reuse import Reused as Reused
-    from gesso.store.history import History as History
-    from gesso.store.history import PicturePage as PicturePage
-    from gesso.store.history import PictureQuery as PictureQuery
-    from gesso.store.history import StoredPicture as StoredPicture
-    from gesso.thumbnails import Thumbnails as Thumbnails

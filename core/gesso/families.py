@@ -213,6 +213,15 @@ class ConditionFn(Protocol):
     ) -> Cond: ...
 
 
+class FitsFn(Protocol):
+    """Whether a text encoder or the VAE ("vae") of this configuration, from a file of its own, goes with a checkpoint.
+
+    `header` is the checkpoint's. Light: runs in the host.
+    """
+
+    def __call__(self, header: Header, part: str, config: dict[str, Any]) -> bool: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family(Contribution):
     """A denoiser family. It holds no state: built parts live in a Model."""
@@ -235,6 +244,8 @@ class Family(Contribution):
     """Small tensors of a file that say something of the model. Their values are read before anything is built and stand
     in `match.details` under the tensor's name, as a tuple of floats (at most 4,096)."""
     licence: str = ""
+    fits: Lazy[FitsFn] | None = None
+    """Lets text encoders and VAE come from files of their own; None: every checkpoint must be complete."""
     adapter_keys: Lazy[AdapterKeysFn] | None = None
     """How adapter files spell the names of its weights, beyond the checkpoint's own."""
 

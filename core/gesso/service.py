@@ -15,6 +15,7 @@ from gesso.contributions import ModelFolder
 from gesso.errors import InvalidInputError, UnknownNameError
 from gesso.files import write_whole
 from gesso.models.library import Entry, Library
+from gesso.models.modules import find_modules, role_of
 from gesso.models.mounts import ModelSettings, Mounts
 from gesso.names import split_sampler_name
 from gesso.outputs.writing import OutputWriter, named
@@ -24,7 +25,7 @@ from gesso.params import Params, fields
 from gesso.paths import Paths
 from gesso.plugins.host import Host
 from gesso.settings import CoreSettings, Settings
-from gesso.types import Artifact, FileRef, Job, JobEvent, Request
+from gesso.types import Artifact, FileRef, Job, JobEvent, ModelRef, Request
 
 if TYPE_CHECKING:
     from gesso.engine.control import Control
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gesso.reuse import Reused
     from gesso.store.history import History
     from gesso.thumbnails import Thumbnails
+
 Progress = Callable[[int, int], None]
 MODEL_FOLDERS = {"checkpoint": "checkpoints", "vae": "vae", "text_encoder": "text_encoders", "lora": "loras"}
 """The folders under the models folder, by role."""
@@ -77,7 +79,6 @@ class Service:
         """Where models lie besides the models folder."""
         return Mounts(self.settings)
 
-    @property
     @cached_property
     def history(self) -> History:
         """The pictures that were made. StorageError: the database cannot be opened."""
@@ -93,6 +94,7 @@ class Service:
 
         return Thumbnails(self.paths.cache / "thumbnails")
 
+    @property
     def executor(self) -> Executor:
         """Where jobs run; in this process unless another was given."""
         if self._executor is None:
@@ -134,7 +136,6 @@ class Service:
         fields, unknown = request_fields(self.host, text.prompt, text.negative_prompt, text.params)
         return self.host.filter("gesso_filter_reuse", fields, pairs=text.params, service=self), unknown
 
-    def read_picture(self, source: Path | bytes, *, stealth: bool = False) -> ImageMetadata:
     def closest(self, infotext: str) -> Reused:
         """The request that comes as near to an infotext as what is installed here allows, and every difference.
 
@@ -144,6 +145,7 @@ class Service:
 
         return closest(self, infotext)
 
+    def read_picture(self, source: Path | bytes, *, stealth: bool = False) -> ImageMetadata:
         """What a picture says of how it was made, whichever program wrote it. See `read_image_metadata`."""
         from gesso.metadata import read_image_metadata
 
@@ -191,12 +193,23 @@ class Service:
         request = request.model_copy(update={"prompt": prompt})
         self._check_size(request)
         model = self.library.ref(request.model, progress=progress)
-        components = {role: self.library.ref(name, role, progress) for role, name in request.components.items() if name}
+        components = self._components(request, progress)
         versions = {"gesso": gesso.__version__, **self.host.versions()}
         frozen = self._frozen(settings or {})
         before = {name: getattr(asked, name) for name in ("prompt", "negative_prompt", "params")}
         typed = {name: value for name, value in before.items() if value != getattr(request, name)}
         return Job(request=request, asked=typed, model=model, components=components, versions=versions, settings=frozen)
+
+    def _components(self, request: Request, progress: Progress | None) -> dict[str, ModelRef]:
+        """The files of the request's components, and of what the checkpoint itself does not hold."""
+        given = {
+            part: self.library.ref(name, role_of(part, self.host), progress)
+            for part, name in request.components.items()
+            if name
+        }
+        found = find_modules(self.library.find(request.model), given, self.library, self.host)
+        modules = {part: self.library.ref(e.name, e.role, progress) for part, e in found.items() if part not in given}
+        return {**given, **modules}
 
     def sections(self) -> dict[str, type[Params]]:
         """Every section of the settings file that somebody reads: gesso's own, plugins', those of picture formats."""
@@ -304,11 +317,11 @@ class Service:
         self.host.emit("gesso_on_shutdown", process=self.host.process)
         if self._executor is not None:
             self._executor.close()
+        if "history" in self.__dict__:
+            self.history.store.close()
 
 
 def files_of(params: Mapping[str, Mapping[str, Any]]) -> dict[str, FileRef]:
-        if "history" in self.__dict__:
-            self.history.store.close()
     """The files that records refer to, by field: {"init": …, "mask": …}."""
     return {
         name: FileRef.model_validate(value)

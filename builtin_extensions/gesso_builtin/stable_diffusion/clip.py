@@ -32,12 +32,14 @@ def _tower(module: torch.nn.Module) -> Any:
 def encode_l(
     component: Component, prompts: Sequence[tuple[Prompt, Span]], options: Mapping[str, Any]
 ) -> dict[str, torch.Tensor]:
-    """CLIP-L: prompts' spans → {"context": (B, 77·chunks, D)}.
+    """CLIP-L: prompts' spans → {"context": (B, 77·chunks, D)}, and with the option "pooled" the first chunk's end token
+    as "pooled" (B,D).
 
     options: "clip_skip" (n takes the n-th layer from the end, 1 = last), "final_norm" (False leaves the state as the
     layer left it, as SDXL wants it; the default applies the final norm, as SD1 and A1111 do).
     """
-    return {"context": _encode(component, prompts, options, int(options.get("clip_skip", 1)), END)[0]}
+    context, pooled = _encode(component, prompts, options, int(options.get("clip_skip", 1)), END)
+    return {"context": context, "pooled": pooled} if options.get("pooled") else {"context": context}
 
 
 def encode_g(

@@ -17,6 +17,7 @@ L_PREFIXES = (
     "conditioner.embedders.0.transformer.",
     "cond_stage_model.transformer.",
     "text_encoders.clip_l.transformer.",
+    "",  # a file that is the text encoder alone
 )
 G_PREFIXES = ("conditioner.embedders.1.model.", "conditioner.embedders.0.model.", "text_encoders.clip_g.transformer.")
 H_PREFIXES = ("cond_stage_model.model.", "text_encoders.clip_h.transformer.")

@@ -172,6 +172,13 @@ def gesso_register_vaes(registry: Registrar[Vae]) -> None:
             decode=decode,
             encode=encode,
         ),
+        Vae(
+            name="flux1",
+            label="Flux.1 VAE",
+            part=Part(config=lazy(".vae_keys:flux1_config", ConfigFn), plan=plan, build=build),
+            decode=decode,
+            encode=encode,
+        ),
     )
 
 

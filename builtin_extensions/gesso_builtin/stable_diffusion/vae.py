@@ -55,7 +55,7 @@ def statistics(component: Component) -> tuple[torch.Tensor, torch.Tensor]:
     scale = float(config["scaling_factor"])
     mean, std = config.get("latents_mean"), config.get("latents_std")
     if not mean or not std:
-        mean, std = [0.0], [1.0]
+        mean, std = [config.get("shift_factor") or 0.0], [1.0]
     made = [torch.tensor(v, dtype=torch.float32, device=component.device).reshape(1, -1, 1, 1) for v in (mean, std)]
     return made[0], scale / made[1]
 

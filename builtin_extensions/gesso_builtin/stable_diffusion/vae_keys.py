@@ -14,6 +14,8 @@ PREFIXES = ("first_stage_model.", "vae.", "")
 FOLDER = "vae."
 SD_SCALE, SDXL_SCALE = 0.18215, 0.13025
 """Latents are multiplied by these on the way from the VAE (arXiv:2112.10752, arXiv:2307.01952)."""
+FLUX1_SCALE, FLUX1_SHIFT = 0.3611, 0.1159
+"""Flux.1's latents are (z − shift) · scale (https://github.com/black-forest-labs/flux, `ae_params`)."""
 EDM_SCALE = 0.5
 """The same of models trained in EDM's form, whose latents are shifted and divided per channel as well."""
 
@@ -30,6 +32,12 @@ def sdxl_config(header: Header, match: Match) -> dict[str, Any]:
     if found and mean and std:
         found |= {"scaling_factor": EDM_SCALE, "latents_mean": mean, "latents_std": std}
     return found
+
+
+def flux1_config(header: Header, match: Match) -> dict[str, Any]:
+    """Flux.1's autoencoder: 16 latent channels, shifted and scaled."""
+    found = _config(header, FLUX1_SCALE)
+    return {"shift_factor": FLUX1_SHIFT, **found} if found else {}
 
 
 def _config(header: Header, scale: float) -> dict[str, Any]:

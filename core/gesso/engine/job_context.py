@@ -66,7 +66,8 @@ class JobContext:
 
     def acquire(self, ref: ModelRef) -> Model:
         """The loaded model; held until the end of the job or until `release`."""
-        model = self._residency.acquire(ref, self.progress)
+        given = self.job.components if ref == self.job.model else {}
+        model = self._residency.acquire(ref, self.progress, given)
         self.resources.callback(self._residency.release, ref)
         return model
 

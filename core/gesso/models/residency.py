@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from gesso.models.detect import detect
 from gesso.models.library import Library
 from gesso.models.loading import LoadOptions, load_model, load_vae
 from gesso.models.model import Component, Model
+from gesso.models.modules import find_modules
 from gesso.models.readers import open_weights
 from gesso.types import ModelRef
 
@@ -44,15 +45,25 @@ class Residency:
         self._vae: tuple[tuple[str, str, str], Component] | None = None
         self._lock = threading.RLock()
 
-    def acquire(self, ref: ModelRef, progress: Progress | None = None) -> Model:
-        """The model, loaded if need be, and held until as many `release` calls."""
+    def acquire(
+        self, ref: ModelRef, progress: Progress | None = None, given: Mapping[str, ModelRef] | None = None
+    ) -> Model:
+        """The model, loaded if need be, and held until as many `release` calls.
+
+        `given` are files somebody chose for text encoders and VAE; see `find_modules`.
+        """
         with self._lock:
             entry = self.library.find(ref)
             key = str(entry.path)
+            found = find_modules(entry, given or {}, self.library, self.host)
+            modules = {name: module.path for name, module in found.items()}
             model = self._models.get(key)
+            if model is not None and model.modules != modules and not self._held.get(key):
+                self._models.pop(key).close()
+                model = None
             if model is None:
                 self._make_room()
-                model = self._models[key] = self._load(ref, entry.path, progress)
+                model = self._models[key] = self._load(ref, entry.path, progress, modules)
             self._models.move_to_end(key)
             self._held[key] = self._held.get(key, 0) + 1
             return model
@@ -61,6 +72,8 @@ class Residency:
         """An autoencoder from a file of its own, in place of the model's. The last one is kept in memory."""
         with self._lock:
             path = self.library.find(ref).path
+            if model.modules.get("vae") == path:
+                return model.vae
             key = (ref.hash or str(path), model.family.vae, str(model.vae.dtype))
             if self._vae is None or self._vae[0] != key:
                 self._vae = None
@@ -96,7 +109,7 @@ class Residency:
             self._models.pop(idle).close()
             gc.collect()
 
-    def _load(self, ref: ModelRef, path: Path, progress: Progress | None) -> Model:
+    def _load(self, ref: ModelRef, path: Path, progress: Progress | None, modules: Mapping[str, Path]) -> Model:
         header = self.library.header(path)
         match = detect(header, self.host, str(path))
         reader = open_weights(path, header, self.host)
@@ -104,7 +117,8 @@ class Residency:
         dtype = pick_dtype(self.device, parameters, self._dtype)
         options = LoadOptions(self.device, dtype, pick_vae_dtype(self.device, dtype), self._operator)
         report = None if progress is None else (lambda done, total: progress("load", done, total))
-        return load_model(ref, reader, match, self.host, options, report)
+        apart = {name: (p, open_weights(p, self.library.header(p), self.host)) for name, p in modules.items()}
+        return load_model(ref, reader, match, self.host, options, report, apart)
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -22,6 +22,7 @@ class OneFamily:
     """Hooks with one family, which takes every header with a tensor "unet.x" or "x"."""
 
     name = "simple"
+    fits = None
 
     def __init__(self) -> None:
         self.detect, self.asked = self, 0
