@@ -139,17 +139,31 @@ def _fit_size(service: Service, found: _Fields) -> None:
 
 
 def _keep_usable(service: Service, found: _Fields, request: Request) -> None:
-    """Sections that a plugin refuses (a file that is not here) are left out, but those that wait for a picture."""
+    """Fields that a plugin refuses (an upscaler, a file that is not here) are left out; a picture may come later."""
     known = records(service.host, request)
     for name, data in request.params.items():
-        alone = request.model_copy(update={"params": {name: data}})
-        try:
-            service.host.filter("gesso_filter_request", alone, service=service)
-        except GessoError as error:
-            waits = any(takes_file(f) and data.get(key) is None for key, f, _ in fields(known[name]))
-            if not waits and name in found.values["params"]:
-                del found.values["params"][name]
-                found.leave_out(known[name].infotext_keys(), "missing", error)
+        error = _refusal(service, request, name, data)
+        given = found.values["params"].get(name)
+        if error is None or given is None:
+            continue
+        rest = {key: {k: v for k, v in data.items() if k != key} for key in given}
+        guilty = next((key for key in given if _refusal(service, request, name, rest[key]) is None), None)
+        if guilty is not None:
+            del given[guilty]
+            found.leave_out(_keys_of(known[name], guilty), "missing", error)
+        elif not any(takes_file(f) and data.get(key) is None for key, f, _ in fields(known[name])):
+            del found.values["params"][name]
+            found.leave_out(known[name].infotext_keys(), "missing", error)
+
+
+def _refusal(service: Service, request: Request, name: str, data: Mapping[str, Any]) -> GessoError | None:
+    """What plugins say against a record, with nothing beside it."""
+    try:
+        alone = request.model_copy(update={"params": {name: dict(data)}})
+        service.host.filter("gesso_filter_request", alone, service=service)
+    except GessoError as error:
+        return error
+    return None
 
 
 def _keys_of(record: type[Params], name: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gesso import Locale, Registrar, Route, RouteFn, Tab, TabFn, hookimpl, lazy
+from gesso import Asset, Locale, Registrar, Route, RouteFn, Tab, TabFn, hookimpl, lazy
 
 api = "1"
 capabilities = ("subprocess",)  # the desktop's file manager, for "Open folder"
@@ -21,5 +21,10 @@ def gesso_register_routes(registry: Registrar[Route]) -> None:
 
 
 @hookimpl
+def gesso_register_assets(registry: Registrar[Asset]) -> None:
+    registry.add(Asset(name="history", label="History", file=Path(__file__).with_name("tab.css")))
+
+
+@hookimpl
 def gesso_register_locales(registry: Registrar[Locale]) -> None:
-    registry.add(Locale(name="history", folder=Path(__file__).with_name("locales")))
+    registry.add(Locale(name="history", label="History", folder=Path(__file__).with_name("locales")))

@@ -20,9 +20,7 @@ T = TypeVar("T")
 TITLE = 200
 """Letters of the prompt that come with a small picture."""
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-FILES = {
-    "tab.js": "text/javascript", "grid.js": "text/javascript", "viewer.js": "text/javascript", "tab.css": "text/css",
-}  # fmt: skip
+SCRIPTS = ("tab.js", "grid.js", "viewer.js")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -102,11 +100,11 @@ def build(service: HostService) -> APIRouter:
         return {"folder": answered(lambda: show_in_folder(history.get(picture)))}
 
     @router.get("/{name}")
-    def file(name: str) -> FileResponse:
-        if name not in FILES:
+    def script(name: str) -> FileResponse:
+        if name not in SCRIPTS:
             raise HTTPException(404, "There is no such file.")
         headers = {"Cache-Control": "no-cache"}  # asked for each time, answered with 304: an update shows at once
-        return FileResponse(Path(__file__).with_name(name), media_type=FILES[name], headers=headers)
+        return FileResponse(Path(__file__).with_name(name), media_type="text/javascript", headers=headers)
 
     return router
 

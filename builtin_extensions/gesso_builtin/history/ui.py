@@ -13,7 +13,6 @@ import gradio as gr
 from gesso import GessoError, Page, StoredPicture, text
 from gesso_builtin.history.routes import whole
 
-HEAD = '<link rel="stylesheet" href="plugins/history/tab.css">'
 MOUNT = """
 import(new URL("plugins/history/tab.js", document.baseURI)).then((tab) => {
   tab.mount(element, (id) => trigger("pick", { id }));
@@ -24,7 +23,7 @@ PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private
 
 def build(page: Page) -> None:
     """Grid, and the viewer that lies over the page while a picture is looked at."""
-    grid = gr.HTML(markup("grid.html"), js_on_load=MOUNT, head=HEAD, elem_classes="gesso-history")
+    grid = gr.HTML(markup("grid.html"), js_on_load=MOUNT, elem_classes="gesso-history")
     selected = gr.State({})
     with gr.Column(elem_classes="gh-viewer"):
         gr.HTML(markup("viewer.html"), js_on_load=None, elem_classes="gh-stage")

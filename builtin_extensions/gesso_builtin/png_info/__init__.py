@@ -1,0 +1,1 @@
+"""The tab that tells how a picture was made."""
