@@ -273,6 +273,7 @@ if TYPE_CHECKING:
     from gesso.i18n import Catalog as Catalog
     from gesso.i18n import LocaleReport as LocaleReport
     from gesso.i18n import choices_of as choices_of
+    from gesso.i18n import choices_of as choices_of
     from gesso.i18n import params_texts as params_texts
     from gesso.i18n import text as text
     from gesso.i18n import texts_of as texts_of

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +54,15 @@ class LocaleReport:
 
 class Catalog:
     """All texts of a page. `folders` hold `<language>.json` files, later ones over earlier; `english` is what no file
-    has, such as the labels of parameter records.
+    has, such as the labels of parameter records; `choices` is English that has no key and may be translated.
 
     A file is {"key": "text"}, or A1111's flat {"English": "translated"}: a name that is no key is taken as English.
     """
 
-    def __init__(self, folders: Iterable[Path], english: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folders: Iterable[Path], english: Mapping[str, str] | None = None, choices: Iterable[str] = ()
+    ) -> None:
+        self._choices = frozenset(choices)
         self._tables: dict[str, dict[str, str]] = {SOURCE: {}}
         self._unusable: dict[str, list[str]] = {}
         for folder in folders:
@@ -139,7 +143,7 @@ class Catalog:
     def report(self, language: str) -> LocaleReport:
         """What is missing in a language and what nobody asks for."""
         table = self._tables.get(language, {})
-        texts = set(self.english.values())
+        texts = {*self.english.values(), *self._choices}
         missing = [key for key, words in self.english.items() if not (table.get(key) or table.get(words))]
         stale = [key for key in table if key not in self.english and key not in texts]
         return LocaleReport(
@@ -196,4 +200,17 @@ def params_texts(prefix: str, record: type[Params]) -> dict[str, str]:
         found[f"{prefix}.{name}"] = label_of(name, info)
         if field.description:
             found[f"{prefix}.{name}.info"] = field.description
+    return found
+
+
+def choices_of(service: Service) -> set[str]:
+    """The English of what fields offer to choose: they have no keys, and are translated by the English itself."""
+    from gesso.params import fields
+
+    records = [*(item.params for item in service.host.registry("params")), *service.sections().values()]
+    found = set()
+    for record in records:
+        for _, field, info in fields(record):
+            literal = typing.get_args(field.annotation) if typing.get_origin(field.annotation) is typing.Literal else ()
+            found |= {str(choice) for choice in (info.choices if isinstance(info.choices, tuple) else ()) or literal}
     return found

@@ -33,10 +33,10 @@ def build_generation(page: Page, name: str, *, before: Part | None = None, first
             _prompts(form)
             if before is not None:
                 before(form)
-            add_panels(page, form, "prompts")
             with gr.Row(elem_classes="gesso-buttons"):
                 generate = gr.Button(text("shell.generate"), variant="primary", elem_classes="gesso-generate-button")
                 view.buttons()
+            add_panels(page, form, "prompts")
         with gr.Column(elem_classes="gesso-result"):
             view.panel()
             add_panels(page, form, "result")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from gesso import Catalog, GessoError, HostService, Service, texts_of
+from gesso import Catalog, GessoError, Service, choices_of, texts_of
 
 log = logging.getLogger("gesso.page")
 LOCALES = Path(__file__).with_name("locales")
@@ -18,7 +18,7 @@ def folders_of(service: Service) -> list[Path]:
     return [LOCALES, *(item.folder for item in service.host.registry("locales")), service.paths.home / OWN]
 
 
-def catalog_of(service: HostService) -> Catalog:
+def catalog_of(service: Service) -> Catalog:
     """All texts of the page. A file that cannot be read is left out, and the log says so."""
     english = texts_of(service)
     good = []
@@ -29,4 +29,4 @@ def catalog_of(service: HostService) -> Catalog:
             log.warning("%s It is left out.", error)
         else:
             good.append(folder)
-    return Catalog(good, english)
+    return Catalog(good, english, choices_of(service))
