@@ -223,6 +223,34 @@ class Service:
         formats = {section_of(f): f.options for f in self.host.registry("formats") if f.options is not None}
         return {**own, **registered, **formats}
 
+    def settings_record(self, section: str) -> type[Params]:
+        """The record of a section of the settings file. UnknownNameError: nobody reads one of that name."""
+        sections = self.sections()
+        if section not in sections:
+            raise UnknownNameError("settings section", section, sections)
+        return sections[section]
+
+    def changed_settings(self, section: str, texts: Mapping[str, str]) -> Params:
+        """A section with some values as a person typed them; not stored (`settings.save` does that).
+
+        UnknownNameError, InvalidInputError: what is wrong with them.
+        """
+        record = self.settings_record(section)
+        for name in texts:
+            if name not in record.model_fields:
+                raise UnknownNameError(f"setting of {section}", name, record.model_fields)
+        typed = record.parse_text(texts, where=section).model_dump()
+        old = self.settings.section(section, record).model_dump()
+        return record.parse({**old, **{name: typed[name] for name in texts}}, where=section)
+
+    def default_settings(self, section: str, name: str = "") -> Params:
+        """A section with one value, or all, as they are at first; not stored."""
+        record = self.settings_record(section)
+        if name and name not in record.model_fields:
+            raise UnknownNameError(f"setting of {section}", name, record.model_fields)
+        old = self.settings.section(section, record).model_dump()
+        return record.parse({key: value for key, value in old.items() if name and key != name}, where=section)
+
     def _frozen(self, given: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """What of the settings changes the picture or its file, with this job's own over it."""
         sections = self.sections()

@@ -45,7 +45,7 @@ def reset(
 
 def _list(section: str, as_json: bool) -> None:
     service = load_service()
-    chosen = {section: _record(service, section)} if section else service.sections()
+    chosen = {section: service.settings_record(section)} if section else service.sections()
     _print(service, chosen, as_json)
 
 
@@ -58,12 +58,7 @@ def _set(values: list[str], as_json: bool) -> None:
             raise InvalidInputError(f"{text!r} is no setting.", hint="Write section.field=value.")
         section, field = _split(service, name)
         changes.setdefault(section, {})[field] = value
-    changed = {}
-    for section, texts in changes.items():
-        record = _record(service, section)
-        old = service.settings.section(section, record).model_dump()
-        typed = record.parse_text(texts, where=section).model_dump()
-        changed[section] = record.parse({**old, **{name: typed[name] for name in texts}}, where=section)
+    changed = {section: service.changed_settings(section, texts) for section, texts in changes.items()}
     for section, made in changed.items():
         service.settings.save(section, made)
     _print(service, {section: type(made) for section, made in changed.items()}, as_json)
@@ -74,11 +69,8 @@ def _reset(names: list[str], as_json: bool) -> None:
     touched = {}
     for name in names:
         section, field = (name, "") if name in service.sections() else _split(service, name)
-        record = _record(service, section)
-        old = service.settings.section(section, record).model_dump()
-        old = {key: value for key, value in old.items() if field and key != field}
-        service.settings.save(section, record.parse(old, where=section))
-        touched[section] = record
+        service.settings.save(section, service.default_settings(section, field))
+        touched[section] = service.settings_record(section)
     _print(service, touched, as_json)
 
 
@@ -87,16 +79,9 @@ def _split(service: Service, name: str) -> tuple[str, str]:
     section, dot, field = name.strip().rpartition(".")
     if not dot:
         raise InvalidInputError(f"{name!r} names no field.", hint="Write section.field, as outputs.format.")
-    if field not in _record(service, section).model_fields:
-        raise UnknownNameError(f"setting of {section}", field, _record(service, section).model_fields)
+    if field not in (known := service.settings_record(section).model_fields):
+        raise UnknownNameError(f"setting of {section}", field, known)
     return section, field
-
-
-def _record(service: Service, section: str) -> type[Params]:
-    sections = service.sections()
-    if section not in sections:
-        raise UnknownNameError("settings section", section, sections)
-    return sections[section]
 
 
 def _print(service: Service, sections: dict[str, type[Params]], as_json: bool) -> None:
