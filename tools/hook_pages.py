@@ -29,7 +29,6 @@ WITHOUT_USER = {
     "gesso_on_job_event": "learning",
     "gesso_on_shutdown": "downloads",
     "gesso_on_startup": "downloads",
-    "gesso_on_step": "LoRA schedules",
     "gesso_register_checks": "quantised weights",
 }
 """Hooks no bundled plugin uses yet, with the feature that will. May only shrink: a test compares and counts."""

@@ -99,7 +99,7 @@ _HOMES = {
         "encode_image", "format_infotext",
     ),
     "gesso.models.adapters": (
-        "AdapterKeys", "AdapterPatch", "AdapterTarget", "adapted",
+        "AdapterKeys", "AdapterPatch", "AdapterTarget", "adapted", "adapter_patches", "patched",
     ),
     "gesso.models.model": (
         "Component", "Model",
@@ -273,7 +273,6 @@ if TYPE_CHECKING:
     from gesso.i18n import Catalog as Catalog
     from gesso.i18n import LocaleReport as LocaleReport
     from gesso.i18n import choices_of as choices_of
-    from gesso.i18n import choices_of as choices_of
     from gesso.i18n import params_texts as params_texts
     from gesso.i18n import text as text
     from gesso.i18n import texts_of as texts_of
@@ -294,6 +293,8 @@ if TYPE_CHECKING:
     from gesso.models.adapters import AdapterPatch as AdapterPatch
     from gesso.models.adapters import AdapterTarget as AdapterTarget
     from gesso.models.adapters import adapted as adapted
+    from gesso.models.adapters import adapter_patches as adapter_patches
+    from gesso.models.adapters import patched as patched
     from gesso.models.model import Component as Component
     from gesso.models.model import Model as Model
     from gesso.models.readers import MappedReader as MappedReader

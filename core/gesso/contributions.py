@@ -238,6 +238,8 @@ class Record(Contribution):
     """The generation tabs it stands in ("txt2img", "img2img"); empty: in all of them."""
     group: str = ""
     """Records of one group share an accordion of this title; empty: one of its own, titled with the label."""
+    tells: tuple[str, ...] = ()
+    """Infotext keys its plugin writes to say what was used, which need not be read to make a picture again."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -99,6 +99,7 @@ def request_fields(
         if values := record.from_infotext(pairs):
             params[name] = values
             understood |= {*record.infotext_keys(), *record.shared_names()}
+    understood |= {key for record in host.registry("params") for key in record.tells}
     fields["params"] = params
     return fields, {key: value for key, value in pairs.items() if key not in understood}
 

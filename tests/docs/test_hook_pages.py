@@ -5,7 +5,7 @@ from __future__ import annotations
 from gesso.plugins.registries import SPECS
 from tools import hook_pages
 
-MOST_WITHOUT_USER = 8
+MOST_WITHOUT_USER = 7
 """May only be lowered."""
 
 

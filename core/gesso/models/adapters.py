@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -109,13 +110,14 @@ def adapted(ctx: JobContext, model: Model, uses: Sequence[AdapterUse]) -> Iterat
     text = set(model.text)
     for use in uses:
         second = use.strength if use.text_strength is None else use.text_strength
-        found = _patches_of(ctx, model, use.name)
+        found = adapter_patches(ctx, model, use.name)
         pairs += [(patch, second if patch.target.component in text else use.strength) for patch in found]
     with patched(model, pairs, lambda done, total: ctx.progress("adapters", done, total)):
         yield
 
 
-def _patches_of(ctx: JobContext, model: Model, name: str) -> list[AdapterPatch]:
+def adapter_patches(ctx: JobContext, model: Model, name: str) -> list[AdapterPatch]:
+    """The changes that a file of the folders of the role "lora" makes in this model. Errors are those of `adapted`."""
     entry = ctx.library.find(name, "lora")
     reader = ctx.open_weights(entry.path)
     adapter, _ = find_adapter(reader.header, ctx.host.registry("adapters"), str(entry.path))
@@ -136,23 +138,51 @@ def _patches_of(ctx: JobContext, model: Model, name: str) -> list[AdapterPatch]:
 def patched(
     model: Model, pairs: Sequence[tuple[AdapterPatch, float]], tell: Tell = lambda done, total: None
 ) -> Iterator[None]:
-    """The model with these patches at these strengths; strength 0 changes nothing. `tell` gets (done, total)."""
+    """The model with these patches at these strengths; strength 0 changes nothing. `tell` gets (done, total).
+
+    Several may be at work on one weight; one that ends leaves those that were there before it, and those after it.
+    """
     plan: dict[tuple[str, str], list[tuple[AdapterPatch, float]]] = {}
     for patch, strength in pairs:
         if strength:
             plan.setdefault((patch.target.component, patch.target.parameter), []).append((patch, strength))
     components: dict[str, Any] = model.components()
-    touched: list[tuple[Weights, str]] = []
+    touched: list[tuple[Weights, str, _Changes]] = []
     try:
-        for number, ((component, parameter), changes) in enumerate(plan.items()):
+        for number, ((component, parameter), pairs_here) in enumerate(plan.items()):
             tell(number, len(plan))
             weights: Weights = components[component].weights
-            touched.append((weights, parameter))
-            weights.change(parameter, lambda value, changes=changes: _applied(value, changes))  # type: ignore[misc]
+            changes = _Changes(pairs_here)
+            touched.append((weights, parameter, changes))
+            _AT_WORK.setdefault(weights, {}).setdefault(parameter, []).append(changes)
+            weights.change(parameter, changes)
         yield
     finally:
-        for weights, parameter in touched:
-            weights.reload(parameter)
+        for weights, parameter, changes in reversed(touched):
+            _take_out(weights, parameter, changes)
+
+
+class _Changes:
+    """What one `patched` does to one weight."""
+
+    def __init__(self, pairs: Sequence[tuple[AdapterPatch, float]]) -> None:
+        self._pairs = pairs
+
+    def __call__(self, value: torch.Tensor) -> torch.Tensor:
+        return _applied(value, self._pairs)
+
+
+_AT_WORK: WeakKeyDictionary[Weights, dict[str, list[_Changes]]] = WeakKeyDictionary()
+"""The changes each weight has now, in order."""
+
+
+def _take_out(weights: Weights, parameter: str, changes: _Changes) -> None:
+    """The weight from its file, and what else is at work on it."""
+    others = _AT_WORK[weights][parameter]
+    others.remove(changes)
+    weights.reload(parameter)
+    for other in others:
+        weights.change(parameter, other)
 
 
 def _applied(value: torch.Tensor, changes: Sequence[tuple[AdapterPatch, float]]) -> torch.Tensor:

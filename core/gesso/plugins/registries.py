@@ -64,7 +64,7 @@ class KeyOwners:
         """Claim all keys of `records`; RegistrationError names both when one is taken."""
         for record in records:
             for kind, table, keys in (
-                ("infotext key", self.infotext, record.params.infotext_keys()),
+                ("infotext key", self.infotext, (*record.params.infotext_keys(), *record.tells)),
                 ("API name", self.api, record.params.api_names()),
                 ("option", self.options, record.params.flags()),
             ):
