@@ -40,8 +40,8 @@ _HOMES = {
         "TaskContext",
     ),
     "gesso.engine.types": (
-        "Cond", "CondEntry", "DenoiseFn", "Guidance", "GuiderFn", "Latents", "ModelInput", "Noise", "NoiseFn",
-        "NoiseSource", "NoiseStream", "PredictFn",
+        "Cond", "CondEntry", "DenoiseFn", "FitPreviewFn", "Guidance", "GuiderFn", "Latents", "ModelInput", "Noise",
+        "NoiseFn", "NoiseSource", "NoiseStream", "PredictFn",
         "Prediction", "PreviewFn", "ResolveTaskFn", "SamplerFn", "ScheduleFn", "StageFn", "Step", "StepFn", "TaskFn",
         "UpscaleFn", "UpscaleLatentsFn",
     ),
@@ -99,7 +99,7 @@ _HOMES = {
         "encode_image", "format_infotext",
     ),
     "gesso.models.adapters": (
-        "AdapterKeys", "AdapterPatch", "AdapterTarget", "adapted", "adapter_patches", "patched",
+        "AdapterKeys", "AdapterPatch", "AdapterTarget", "adapted",
     ),
     "gesso.models.model": (
         "Component", "Model",
@@ -126,7 +126,7 @@ _HOMES = {
         "Standing",
     ),
     "gesso.prompts": (
-        "Prompt", "PromptParser", "Segment", "Span", "SubPrompt",
+        "Prompt", "PromptParser", "Segment", "Span", "SubPrompt", "lined_up",
     ),
     "gesso.registry": (
         "Registrar", "Registry",
@@ -219,6 +219,7 @@ if TYPE_CHECKING:
     from gesso.engine.types import Cond as Cond
     from gesso.engine.types import CondEntry as CondEntry
     from gesso.engine.types import DenoiseFn as DenoiseFn
+    from gesso.engine.types import FitPreviewFn as FitPreviewFn
     from gesso.engine.types import Guidance as Guidance
     from gesso.engine.types import GuiderFn as GuiderFn
     from gesso.engine.types import Latents as Latents
@@ -293,8 +294,6 @@ if TYPE_CHECKING:
     from gesso.models.adapters import AdapterPatch as AdapterPatch
     from gesso.models.adapters import AdapterTarget as AdapterTarget
     from gesso.models.adapters import adapted as adapted
-    from gesso.models.adapters import adapter_patches as adapter_patches
-    from gesso.models.adapters import patched as patched
     from gesso.models.model import Component as Component
     from gesso.models.model import Model as Model
     from gesso.models.readers import MappedReader as MappedReader
@@ -341,6 +340,7 @@ if TYPE_CHECKING:
     from gesso.prompts import Segment as Segment
     from gesso.prompts import Span as Span
     from gesso.prompts import SubPrompt as SubPrompt
+    from gesso.prompts import lined_up as lined_up
     from gesso.references import Lazy as Lazy
     from gesso.references import lazy as lazy
     from gesso.registry import Registrar as Registrar

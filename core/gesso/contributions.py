@@ -14,6 +14,7 @@ from gesso.references import Lazy
 if TYPE_CHECKING:
     from gesso.adapters import AdapterExampleFn, AdapterPatchesFn, RecogniseAdapterFn
     from gesso.engine.types import (
+        FitPreviewFn,
         GuiderFn,
         PreviewFn,
         ResolveTaskFn,
@@ -135,9 +136,15 @@ class ModelFolder(Contribution):
 
 @dataclass(frozen=True, kw_only=True)
 class Preview(Contribution):
-    """A cheap decoder for live previews."""
+    """A cheap decoder for live previews: `run`, or one that `fit` makes for the model, once it is loaded."""
 
-    run: Lazy[PreviewFn]
+    run: Lazy[PreviewFn] | None = None
+    fit: Lazy[FitPreviewFn] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.run is None) == (self.fit is None):
+            raise InvalidInputError(f"The preview {self.name!r} must have one of `run` and `fit`.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ the run; a span is segments of text with a weight, possibly broken into chunks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,3 +54,15 @@ class Prompt:
 
 
 PromptParser = Callable[[str], Prompt]
+
+
+def lined_up(prompts: Sequence[Prompt]) -> list[tuple[float, tuple[float, float], list[tuple[Prompt, Span]]]]:
+    """(weight, steps, each prompt with its span) for every sub-prompt and span of the first prompt.
+
+    The prompts of a batch agree in structure.
+    """
+    return [
+        (part.weight, (span.start, span.end), [(p, p.parts[number].spans[index]) for p in prompts])
+        for number, part in enumerate(prompts[0].parts)
+        for index, span in enumerate(part.spans)
+    ]

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from gesso import Cond, CondEntry, Model, Prompt
+from gesso import Cond, CondEntry, Model, Prompt, lined_up
 
-from .unet import concat, encoder_of, lined_up
+from .unet import concat, encoder_of
 
 AESTHETIC_SCORES = {"positive": ("aesthetic_score", 6.0), "negative": ("negative_aesthetic_score", 2.5)}
 """What the refiner is told of a picture's beauty: the option, and what Stability's own program says."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from diffusers import UNet2DConditionModel
 
-from gesso import Component, Cond, CondEntry, EncodeTextFn, Model, Prompt, Span, TextEncoder, Vae
+from gesso import Component, Cond, CondEntry, EncodeTextFn, Model, Prompt, TextEncoder, Vae, lined_up
 
 from .sampling import EdmSampling
 
@@ -43,17 +43,6 @@ def encoder_of(component: Component) -> EncodeTextFn:
     """How a text encoder's component encodes."""
     assert isinstance(component.record, TextEncoder)
     return component.record.encode.load()
-
-
-def lined_up(
-    prompts: Sequence[Prompt],
-) -> list[tuple[float, tuple[float, float], list[tuple[Prompt, Span]]]]:
-    """(weight, steps, each prompt with its span) for every sub-prompt and span of the first prompt."""
-    return [
-        (part.weight, (span.start, span.end), [(p, p.parts[number].spans[index]) for p in prompts])
-        for number, part in enumerate(prompts[0].parts)
-        for index, span in enumerate(part.spans)
-    ]
 
 
 @torch.inference_mode()

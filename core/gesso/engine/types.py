@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gesso.engine.job_context import JobContext
     from gesso.engine.sampling import ModelSampling
     from gesso.engine.tasks import TaskContext
+    from gesso.models.model import Component
     from gesso.service import Service
 
 Role = Literal["positive", "negative"]
@@ -279,10 +280,17 @@ class PreviewFn(Protocol):
     def __call__(self, x0: Tensor) -> Tensor: ...
 
 
+class FitPreviewFn(Protocol):
+    """Makes the preview of a loaded model, from its autoencoder. Called once a model."""
+
+    def __call__(self, vae: Component) -> PreviewFn: ...
+
+
 __all__ = [
     "Cond",
     "CondEntry",
     "DenoiseFn",
+    "FitPreviewFn",
     "Guidance",
     "GuiderFn",
     "Latents",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gesso.contributions import Preview
     from gesso.engine.context import RunContext
     from gesso.engine.types import PreviewFn, Step
+    from gesso.models.model import Model
     from gesso.plugins.host import Host
 
 log = logging.getLogger("gesso.jobs")
@@ -38,6 +39,7 @@ class _Work(NamedTuple):
     x0: torch.Tensor
     scale: int
     preview: Preview
+    model: Model
 
 
 class Previewer:
@@ -82,7 +84,8 @@ class Previewer:
             return
         x0 = step.x0[:GRID].detach()
         scale = model.family.streams[0].down[-1]
-        work = _Work(ctx.job.id, ctx.first_index, step.index + 1, step.total, x0, scale, registry.get(model.preview))
+        preview = registry.get(model.preview)
+        work = _Work(ctx.job.id, ctx.first_index, step.index + 1, step.total, x0, scale, preview, model)
         if self._at_once:
             self._free = False
             self._make(work)
@@ -108,7 +111,7 @@ class Previewer:
 
     def _make(self, work: _Work) -> None:
         try:
-            picture = draw(work.x0, work.preview.run.load(), work.scale, self._side)
+            picture = draw(work.x0, preview_of(work.preview, work.model), work.scale, self._side)
             data = {
                 "job": work.job, "index": work.first_index, "step": work.step, "total": work.total,
                 "type": "image/jpeg", "width": picture.width, "height": picture.height,
@@ -117,6 +120,17 @@ class Previewer:
         except Exception:
             self._last = math.inf
             log.exception("A preview could not be made; there are none for the rest of the job.")
+
+
+def preview_of(preview: Preview, model: Model) -> PreviewFn:
+    """The function that draws this model's latents; one that must be fitted is fitted once, and kept with the model."""
+    if preview.run is not None:
+        return preview.run.load()
+    if preview.name not in model.fitted_previews:
+        assert preview.fit is not None
+        with torch.inference_mode():
+            model.fitted_previews[preview.name] = preview.fit.load()(model.vae)
+    return model.fitted_previews[preview.name]
 
 
 def draw(x0: torch.Tensor, run: PreviewFn, scale: int, side: int) -> Image.Image:

@@ -17,6 +17,7 @@ from gesso.types import Match, ModelRef
 
 if TYPE_CHECKING:
     from gesso.engine.sampling import ModelSampling
+    from gesso.engine.types import PreviewFn
     from gesso.operators.types import DequantiseFn, OperatorFn
 
 
@@ -202,6 +203,7 @@ class Model:
     readers: list[WeightReader] = field(default_factory=list)
     modules: dict[str, Path] = field(default_factory=dict)
     """Parts that came from files of their own."""
+    fitted_previews: dict[str, PreviewFn] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:

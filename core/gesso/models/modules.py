@@ -6,7 +6,7 @@ Only families that say when such a part fits (`Family.fits`) take parts from oth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gesso.errors import BadFileError, GessoError, InvalidInputError
 from gesso.families import Family, Part
@@ -30,7 +30,7 @@ def lacking(header: Header, match: Match, hooks: Hooks) -> list[str]:
     if family is None or family.fits is None:
         return []
     parts = _parts(family, match.variant, hooks)
-    return [name for name, part in parts.items() if not part.config.load()(header, match)]
+    return [name for name, part in parts.items() if not _config(name, part, header, match)]
 
 
 def find_modules(entry: Entry, given: Mapping[str, ModelRef], library: Library, hooks: Hooks) -> dict[str, Entry]:
@@ -58,6 +58,17 @@ def _parts(family: Family, variant: str, hooks: Hooks) -> dict[str, Part]:
     encoders = hooks.registry("text_encoders")
     used = [use.encoder for use in family.text if use.required and variant not in use.unless]
     return {**{name: encoders.get(name).part for name in used}, VAE: hooks.registry("vaes").get(family.vae).part}
+
+
+def _config(name: str, part: Part, header: Header, match: Match) -> dict[str, Any]:
+    try:
+        return part.config.load()(header, match)
+    except GessoError:
+        raise
+    except Exception as error:
+        raise BadFileError(
+            f"The {name} has names or shapes that cannot be ({type(error).__name__}: {error})."
+        ) from error
 
 
 class _Search:
@@ -89,7 +100,7 @@ class _Search:
     def _check(self, name: str, entry: Entry) -> None:
         """BadFileError: the file holds no such part, or one that does not go with the checkpoint."""
         header, label = self.library.header(entry.path), _label(name, self.hooks)
-        config = self.parts[name].config.load()(header, self.match)
+        config = _config(name, self.parts[name], header, self.match)
         if not config:
             raise BadFileError(f"{entry.path} is {describe(header)}, no {label} for {self.family.label}.")
         assert self.family.fits is not None
