@@ -119,13 +119,17 @@ class Live:
         return text(f"shell.engine.{state}") if state in ("starting", "waiting", "failed", "closed") else ""
 
     def _memory(self) -> str:
+        """In use and in all, by whatever program: "RAM 5.1/24 GB · VRAM 3.2/8 GB"."""
+        found = {(m.name, m.labels.get("device", "")): m.value for m in self._service.publisher.latest()}
+        devices = sorted(device for name, device in found if name == "memory.device_total")
+        rows = [("RAM", "memory.system", "memory.system_total", "")]
+        for device in devices:
+            label = "VRAM" if len(devices) == 1 else device
+            rows.append((label, "memory.device_used", "memory.device_total", device))
         parts = [
-            f"{metric.labels.get('process', '?')} {metric.value / 1e6:,.0f} MB"
-            for metric in self._service.publisher.latest("memory.rss")
-        ]
-        parts += [
-            f"{metric.labels.get('device', '')} {metric.value / 1e9:.1f} GB"
-            for metric in self._service.publisher.latest("memory.device")
+            f"{label} {found[used, device] / 2**30:.1f}/{found[total, device] / 2**30:.0f} GB"
+            for label, used, total, device in rows
+            if (used, device) in found and found.get((total, device))
         ]
         return " · ".join(parts)
 

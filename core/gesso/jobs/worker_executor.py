@@ -23,7 +23,7 @@ from gesso.jobs.protocol import Hello, Start, WorkerSettings, error_data, error_
 from gesso.jobs.supervisor import State, Supervisor
 from gesso.jobs.watchdog import Watch
 from gesso.plugins.selection import Selection
-from gesso.telemetry import Publisher, memory
+from gesso.telemetry import Publisher, memory, system_memory
 from gesso.types import Artifact, FileRef, Job, JobEvent, Metric, ModelRef, PluginState
 
 if TYPE_CHECKING:
@@ -212,7 +212,8 @@ class WorkerExecutor:
         self._plugins |= {state.id: state for state in map(PluginState.model_validate, data.get("plugins", ()))}
         if self.publisher is None:
             return
-        self.publisher.publish(memory("host"))
+        for metric in (memory("host"), *system_memory()):
+            self.publisher.publish(metric)
         for values in data.get("metrics", ()):
             self.publisher.publish(Metric.model_validate(values))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from gesso.telemetry.memory import device_memory, memory
+from gesso.telemetry.memory import device_memory, memory, system_memory
 from gesso.telemetry.publisher import Publisher
 from gesso.telemetry.times import JobTimes
 
-__all__ = ["JobTimes", "Publisher", "device_memory", "memory"]
+__all__ = ["JobTimes", "Publisher", "device_memory", "memory", "system_memory"]

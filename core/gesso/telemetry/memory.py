@@ -1,4 +1,4 @@
-"""Memory by process."""
+"""Memory by process, of the machine, and of its devices."""
 
 from __future__ import annotations
 
@@ -20,8 +20,16 @@ def memory(process: str, pid: int | None = None) -> Metric:
     return Metric(name="memory.rss", value=value, unit="bytes", labels={"process": process, "pid": str(number)})
 
 
+def system_memory() -> list[Metric]:
+    """What all programs use of the machine's memory (`memory.system`) and what there is (`memory.system_total`)."""
+    found = psutil.virtual_memory()
+    values = {"memory.system": found.total - found.available, "memory.system_total": found.total}
+    return [Metric(name=name, value=value, unit="bytes") for name, value in values.items()]
+
+
 def device_memory(process: str) -> list[Metric]:
-    """What this process holds on CUDA devices, in use (`memory.device`) and at most so far (`memory.device_peak`).
+    """What this process holds on CUDA devices, in use (`memory.device`) and at most so far (`memory.device_peak`); what
+    all programs use of them (`memory.device_used`) and what there is (`memory.device_total`).
 
     Empty where torch was not imported or no device is in use; torch is never imported for it.
     """
@@ -31,7 +39,11 @@ def device_memory(process: str) -> list[Metric]:
     metrics = []
     for number in range(torch.cuda.device_count()):
         labels = {"process": process, "device": f"cuda:{number}"}
-        used, peak = torch.cuda.memory_reserved(number), torch.cuda.max_memory_reserved(number)
-        metrics.append(Metric(name="memory.device", value=used, unit="bytes", labels=labels))
-        metrics.append(Metric(name="memory.device_peak", value=peak, unit="bytes", labels=labels))
+        free, total = torch.cuda.mem_get_info(number)
+        values = {
+            "memory.device": torch.cuda.memory_reserved(number),
+            "memory.device_peak": torch.cuda.max_memory_reserved(number),
+            "memory.device_used": total - free, "memory.device_total": total,
+        }  # fmt: skip
+        metrics += [Metric(name=name, value=value, unit="bytes", labels=labels) for name, value in values.items()]
     return metrics

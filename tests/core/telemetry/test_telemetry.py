@@ -9,7 +9,7 @@ import sys
 import psutil
 import pytest
 
-from gesso.telemetry import JobTimes, Publisher, device_memory, memory
+from gesso.telemetry import JobTimes, Publisher, device_memory, memory, system_memory
 from gesso.types import JobEvent, Metric
 
 
@@ -125,3 +125,9 @@ def test_telemetry_imports_no_torch():
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
     assert isinstance(device_memory("host"), list)
+
+
+def test_the_machines_memory_is_what_all_programs_use():
+    used, total = system_memory()
+    assert (used.name, total.name, used.unit) == ("memory.system", "memory.system_total", "bytes")
+    assert 0 < used.value < total.value == psutil.virtual_memory().total
