@@ -1,0 +1,1 @@
+"""The tab that tells how the machine and the program are doing."""
