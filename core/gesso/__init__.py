@@ -99,7 +99,7 @@ _HOMES = {
         "encode_image", "format_infotext",
     ),
     "gesso.models.adapters": (
-        "AdapterKeys", "AdapterPatch", "AdapterTarget", "adapted",
+        "AdapterKeys", "AdapterPatch", "AdapterTarget", "LowRank", "adapted", "adapter_patches", "patched",
     ),
     "gesso.models.model": (
         "Component", "Model",
@@ -293,7 +293,10 @@ if TYPE_CHECKING:
     from gesso.models.adapters import AdapterKeys as AdapterKeys
     from gesso.models.adapters import AdapterPatch as AdapterPatch
     from gesso.models.adapters import AdapterTarget as AdapterTarget
+    from gesso.models.adapters import LowRank as LowRank
     from gesso.models.adapters import adapted as adapted
+    from gesso.models.adapters import adapter_patches as adapter_patches
+    from gesso.models.adapters import patched as patched
     from gesso.models.model import Component as Component
     from gesso.models.model import Model as Model
     from gesso.models.readers import MappedReader as MappedReader

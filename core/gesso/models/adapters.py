@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 
@@ -21,6 +21,7 @@ from gesso.errors import BadFileError, InvalidInputError
 from gesso.families import Rename
 from gesso.models.model import Model, Weights, transformed
 from gesso.models.readers import Weight
+from gesso.operators.held import Held
 from gesso.registry import Registry
 from gesso.types import Header
 
@@ -51,12 +52,24 @@ class AdapterTarget:
 
 
 @dataclass(frozen=True)
+class LowRank:
+    """A change of a matrix (out,in) as the product of two small ones, at strength 1."""
+
+    up: torch.Tensor
+    """(out,r)"""
+    down: torch.Tensor
+    """(r,in)"""
+
+
+@dataclass(frozen=True)
 class AdapterPatch:
     """A change of one weight."""
 
     target: AdapterTarget
     apply: Callable[[torch.Tensor, float], torch.Tensor]
     """(the weight in float32, strength) → the changed weight, of the same shape. The weight given is a copy."""
+    low_rank: Callable[[], LowRank] | None = None
+    """The same change of a linear layer's matrix as a product, where it is one: it can then be computed beside it."""
 
 
 class AdapterKeys:
@@ -136,53 +149,139 @@ def adapter_patches(ctx: JobContext, model: Model, name: str) -> list[AdapterPat
 
 @contextmanager
 def patched(
-    model: Model, pairs: Sequence[tuple[AdapterPatch, float]], tell: Tell = lambda done, total: None
+    model: Model,
+    pairs: Sequence[tuple[AdapterPatch, float]],
+    tell: Tell = lambda done, total: None,
+    *,
+    beside: bool = False,
 ) -> Iterator[None]:
     """The model with these patches at these strengths; strength 0 changes nothing. `tell` gets (done, total).
 
-    Several may be at work on one weight; one that ends leaves those that were there before it, and those after it.
+    Changes are written into the weights, which costs time now and none in a step. With `beside`, and for quantised
+    weights always, those that are `low_rank` are computed beside linear layers instead: on and off at once, in little
+    memory, at two small products more in each call. Several may be at work on one weight; one that ends leaves the
+    others.
     """
     plan: dict[tuple[str, str], list[tuple[AdapterPatch, float]]] = {}
     for patch, strength in pairs:
         if strength:
             plan.setdefault((patch.target.component, patch.target.parameter), []).append((patch, strength))
     components: dict[str, Any] = model.components()
-    touched: list[tuple[Weights, str, _Changes]] = []
+    touched: list[tuple[_Work, _Changes]] = []
     try:
         for number, ((component, parameter), pairs_here) in enumerate(plan.items()):
             tell(number, len(plan))
             weights: Weights = components[component].weights
-            changes = _Changes(pairs_here)
-            touched.append((weights, parameter, changes))
-            _AT_WORK.setdefault(weights, {}).setdefault(parameter, []).append(changes)
-            weights.change(parameter, changes)
+            known = _AT_WORK.setdefault(weights, {})
+            work = known.setdefault(parameter, _Work(weights, parameter))
+            touched.append((work, changes := _Changes(pairs_here, beside)))
+            work.add(changes)
         yield
     finally:
-        for weights, parameter, changes in reversed(touched):
-            _take_out(weights, parameter, changes)
+        for work, changes in reversed(touched):
+            work.remove(changes)
 
 
 class _Changes:
     """What one `patched` does to one weight."""
 
-    def __init__(self, pairs: Sequence[tuple[AdapterPatch, float]]) -> None:
-        self._pairs = pairs
+    def __init__(self, pairs: Sequence[tuple[AdapterPatch, float]], beside: bool) -> None:
+        self._pairs, self.beside = pairs, beside
+        self.is_low_rank = all(patch.low_rank is not None for patch, _ in pairs)
 
     def __call__(self, value: torch.Tensor) -> torch.Tensor:
         return _applied(value, self._pairs)
 
+    def products(self) -> Iterator[tuple[LowRank, float]]:
+        """Each of its patches as a product, with its strength."""
+        for patch, strength in self._pairs:
+            assert patch.low_rank is not None
+            yield patch.low_rank(), strength
 
-_AT_WORK: WeakKeyDictionary[Weights, dict[str, list[_Changes]]] = WeakKeyDictionary()
-"""The changes each weight has now, in order."""
+
+class _Work:
+    """All changes one weight has now, in order: all of them written into it, or all of them beside it."""
+
+    def __init__(self, weights: Weights, parameter: str) -> None:
+        # A weak reference: what is at work is found by the weights, and must not keep them.
+        self._weights, self._parameter = ref(weights), parameter
+        self._changes: list[_Changes] = []
+        self._written = False
+        self._hooks: list[Any] = []
+
+    def add(self, changes: _Changes) -> None:
+        weights = self._alive()
+        self._changes.append(changes)
+        if self._written:
+            weights.change(self._parameter, changes)
+        elif self._all_beside(weights):
+            self._put_beside(weights, changes)
+        else:
+            self._again(weights)
+
+    def remove(self, changes: _Changes) -> None:
+        self._changes.remove(changes)
+        self._again(self._alive())
+
+    def _again(self, weights: Weights) -> None:
+        """From the weight as the file has it."""
+        while self._hooks:
+            self._hooks.pop().remove()
+        if self._written:
+            self._written = False
+            weights.reload(self._parameter)
+        if self._all_beside(weights):
+            for changes in self._changes:
+                self._put_beside(weights, changes)
+            return
+        for changes in self._changes:
+            self._written = True
+            weights.change(self._parameter, changes)
+
+    def _alive(self) -> Weights:
+        weights = self._weights()
+        assert weights is not None  # a component's, and `patched` holds the model
+        return weights
+
+    def _all_beside(self, weights: Weights) -> bool:
+        layer, leaf = self._layer(weights)
+        if leaf != "weight" or not isinstance(layer, torch.nn.Linear):
+            return False
+        return all(c.is_low_rank and (c.beside or isinstance(layer, Held)) for c in self._changes)
+
+    def _put_beside(self, weights: Weights, changes: _Changes) -> None:
+        layer, _ = self._layer(weights)
+        for product, strength in changes.products():
+            rows, columns = len(product.up), product.down.shape[-1]
+            if (rows, columns) != (layer.out_features, layer.in_features):
+                raise InvalidInputError(
+                    f"An adapter has the shape {[rows, columns]} for {self._parameter}, which is "
+                    f"{[layer.out_features, layer.in_features]}.",
+                    hint="It was made for another model.",
+                )
+            place = {"device": weights.device, "dtype": weights.dtype}
+            self._hooks.append(
+                layer.register_forward_hook(_Beside((product.up * strength).to(**place), product.down.to(**place)))
+            )
+
+    def _layer(self, weights: Weights) -> tuple[Any, str]:
+        holder, _, leaf = self._parameter.rpartition(".")
+        return weights.module.get_submodule(holder), leaf
 
 
-def _take_out(weights: Weights, parameter: str, changes: _Changes) -> None:
-    """The weight from its file, and what else is at work on it."""
-    others = _AT_WORK[weights][parameter]
-    others.remove(changes)
-    weights.reload(parameter)
-    for other in others:
-        weights.change(parameter, other)
+class _Beside:
+    """A forward hook that adds up(down(x)) to what a linear layer made of x."""
+
+    def __init__(self, up: torch.Tensor, down: torch.Tensor) -> None:
+        self._up, self._down = up, down
+
+    def __call__(self, layer: torch.nn.Module, given: tuple[torch.Tensor, ...], out: torch.Tensor) -> torch.Tensor:
+        x = given[0]
+        inner = torch.nn.functional.linear(x, self._down.to(x.dtype))
+        return out + torch.nn.functional.linear(inner, self._up.to(x.dtype))
+
+
+_AT_WORK: WeakKeyDictionary[Weights, dict[str, _Work]] = WeakKeyDictionary()
 
 
 def _applied(value: torch.Tensor, changes: Sequence[tuple[AdapterPatch, float]]) -> torch.Tensor:

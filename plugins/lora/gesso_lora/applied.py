@@ -51,7 +51,9 @@ class Applied:
             return
         self.close()
         pairs = [(patch, value) for (found, _), value in zip(self._denoiser, strengths, strict=True) for patch in found]
-        self._now.enter_context(patched(self._model, pairs, self._tell))
+        # Strengths that change are worth a little in every step: writing them anew each time would cost more.
+        changing = not all(strength.is_constant for _, strength in self._denoiser)
+        self._now.enter_context(patched(self._model, pairs, self._tell, beside=changing))
         self._strengths = strengths
 
     def close(self) -> None:

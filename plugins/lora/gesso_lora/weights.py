@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gesso import AdapterKeys, AdapterPatch, AdapterTarget, BadFileError, WeightReader
+from gesso import AdapterKeys, AdapterPatch, AdapterTarget, BadFileError, LowRank, WeightReader
 
 from .names import Layer, Scales, layers
 
@@ -27,7 +27,7 @@ def patches(reader: WeightReader, keys: AdapterKeys) -> Iterator[AdapterPatch]:
             continue
         if layer.kind != "diff" or "diff" in layer.tensors:
             for target in keys.find(f"{layer.name}.weight"):
-                yield AdapterPatch(target, Change(layer, reader, scales, target))
+                yield Change(layer, reader, scales, target).patch()
         if "diff_b" in layer.tensors:
             for target in keys.find(f"{layer.name}.bias"):
                 yield AdapterPatch(target, Added(reader, layer.tensors["diff_b"], target))
@@ -57,11 +57,24 @@ class Change:
     rank: int | None = None
     """Only so many of a LoRA's dimensions; None: all."""
 
+    def patch(self) -> AdapterPatch:
+        """As gesso takes it."""
+        return AdapterPatch(self.target, self, self._product if self._is_low_rank else None)
+
+    @property
+    def _is_low_rank(self) -> bool:
+        return self.layer.kind == "lora" and self.target.rename is None and "mid" not in self.layer.tensors
+
+    def _product(self) -> LowRank:
+        """The change at strength 1, in float32."""
+        up, down = self._halves(torch.empty(0))
+        return LowRank(up * self._scale(self._rows("down")), down)
+
     def __call__(self, weight: Tensor, strength: float) -> Tensor:
         kind = self.layer.kind
         if kind == "oft":
             return weight + strength * (self._rotated(weight) - weight)
-        if kind == "lora" and self.target.rename is None and "mid" not in self.layer.tensors:
+        if self._is_low_rank:
             return self._low_rank_added(weight, strength)
         change = self.target.fit(self._difference(weight), tuple(weight.shape))
         if kind == "dora":
@@ -193,4 +206,4 @@ def cut(patch: AdapterPatch, rank: int) -> AdapterPatch:
     """The patch with only so many dimensions, where it has some."""
     if not isinstance(patch.apply, Change):
         return patch
-    return AdapterPatch(patch.target, replace(patch.apply, rank=rank))
+    return replace(patch.apply, rank=rank).patch()

@@ -12,7 +12,17 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gesso import AdapterKeys, BadFileError, InvalidInputError, Model, patched
+from gesso import (
+    AdapterKeys,
+    AdapterPatch,
+    BadFileError,
+    HeldLinear,
+    InvalidInputError,
+    Model,
+    Weight,
+    hold_weight,
+    patched,
+)
 from gesso.models.adapters import find_adapter
 from gesso.models.readers import SafetensorsReader
 from gesso.testing import load_host
@@ -241,3 +251,49 @@ def test_files_made_for_something_else(applied: Any) -> None:
         applied({**SPELLINGS["kohya"], f"{KOHYA}.dora_scale": some(7, 1)})
     with pytest.raises(BadFileError, match="incomplete"):
         applied({f"{KOHYA}.hada_w1_a": some(128, 4), f"{KOHYA}.hada_w1_b": some(4, 96)})
+
+
+def test_low_rank_beside_the_weights(host: Any, model: Model, tmp_path: Path) -> None:
+    """The layer answers as if it were written in; the weight stays; on a quantised layer it is always so."""
+    save_file(SPELLINGS["kohya"], tmp_path / "low.safetensors")
+    save_file({**SPELLINGS["kohya"], f"{KOHYA}.dora_scale": torch.ones(128, 1)}, tmp_path / "dora.safetensors")
+    low, dora = (_patch(host, model, tmp_path / name) for name in ("low.safetensors", "dora.safetensors"))
+    unet, x = model.parts["unet"].module, some(2, 3, 96)
+    before, plain = digests(model), unet.get_submodule(LINEAR)(x)
+    with patched(model, [(low, 0.5)]):
+        written = unet.get_submodule(LINEAR)(x)
+    with patched(model, [(low, 0.25)], beside=True), patched(model, [(low, 0.25)], beside=True):
+        assert digests(model) == before
+        torch.testing.assert_close(unet.get_submodule(LINEAR)(x), written)
+        with patched(model, [(dora, 1.0)]):  # stands on what was there before it, so all is written
+            torch.testing.assert_close(
+                unet.get_submodule(LINEAR).weight.norm(dim=1), torch.ones(128), atol=1e-4, rtol=1e-4
+            )
+        torch.testing.assert_close(unet.get_submodule(LINEAR)(x), written)
+    assert digests(model) == before
+    assert (unet.get_submodule(LINEAR)(x) == plain).all()
+    _as_held(unet)
+    with patched(model, [(low, 0.5)]):
+        assert isinstance(unet.get_submodule(LINEAR), HeldLinear)
+        torch.testing.assert_close(unet.get_submodule(LINEAR)(x), written)
+    torch.testing.assert_close(unet.get_submodule(LINEAR)(x), plain)
+
+
+def _patch(host: Any, model: Model, path: Path) -> AdapterPatch:
+    reader = SafetensorsReader(path)
+    adapter, _ = find_adapter(reader.header, host.registry("adapters"))
+    (patch,) = adapter.patches.load()(reader, AdapterKeys(model))
+    return patch
+
+
+def _as_held(unet: torch.nn.Module) -> None:
+    """The layer keeps its weight in a stored form (doubled); last in this file, since it stays so."""
+    layer = unet.get_submodule(LINEAR)
+    weight = Weight("halved", tuple(layer.weight.shape), {"data": layer.weight.detach() * 2})
+
+    def decoded(stored: Weight, *, dtype: torch.dtype) -> Tensor:
+        return (stored.data / 2).to(dtype)
+
+    held = hold_weight(layer, "weight", weight, decoded, dtype=torch.float32, device=torch.device("cpu"))
+    holder, _, name = LINEAR.rpartition(".")
+    setattr(unet.get_submodule(holder), name, held)
