@@ -140,11 +140,11 @@ class Visit:
 
 @pytest.fixture
 def visit(chromium: Any, site: Site) -> Iterator[Callable[..., Visit]]:
-    """Open the page as somebody new: `visit(width=360, scheme="dark")`."""
+    """Open the page as somebody new: `visit(width=360, language="de")`."""
     contexts = []
 
-    def open_page(width: int = 1440, height: int = 900, scheme: str = "light") -> Visit:
-        context = chromium.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    def open_page(width: int = 1440, height: int = 900, language: str = "en") -> Visit:
+        context = chromium.new_context(viewport={"width": width, "height": height}, locale=language)
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()

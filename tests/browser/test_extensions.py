@@ -20,7 +20,10 @@ OVERFLOW = """() => [...document.querySelectorAll(".gx *")].filter((e) => {
 
 
 def extensions(visit: Any, **how: Any) -> Any:
-    someone = visit(**how)
+    return open_extensions(visit(**how))
+
+
+def open_extensions(someone: Any) -> Any:
     narrow = someone.page.get_by_role("tab", name="Extensions", exact=True)
     if not narrow.is_visible():
         someone.page.locator(".overflow-menu button").first.click()
@@ -97,12 +100,31 @@ def test_what_the_worker_did_is_counted(visit):
     assert "worker" in card.inner_text()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 768, 1440])
-def test_nothing_sticks_out(visit, width, scheme):
-    someone = extensions(visit, width=width, scheme=scheme)
+def test_nothing_of_an_opened_card_sticks_out(visit):
+    someone = extensions(visit, width=360)
     someone.page.click(".gx-own > summary")
     for summary in someone.page.locator(".gx-card summary").all()[:6]:
         summary.click()
-    assert someone.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert someone.page.evaluate("document.documentElement.scrollWidth") <= 360
     assert someone.page.evaluate(OVERFLOW) == []
+
+
+def test_installing_takes_the_link_of_the_terminal(visit, site):
+    """Then a person sees what would change, or why it cannot be; that it is changed, tests of the installs show."""
+    someone = extensions(visit)
+
+    def install(what: str) -> str:
+        someone.page.locator(".gx-install input").fill(what)
+        someone.page.locator(".gx-install").get_by_role("button", name="Install").click()
+        someone.page.locator(".gx-work pre").wait_for()
+        return str(someone.page.inner_text(".gx-work"))
+
+    assert "has not signed in" in install("no-such-plugin")
+    someone.page.locator(".gx-work").get_by_role("button", name="Close").click()
+    key = json.loads((site.home / "host.json").read_text())["token"]
+    someone.page.goto(f"{site.url}gesso/sign-in?key={key}")
+    open_extensions(someone)
+    shown = install("/no/such/folder/wheel.whl")
+    assert "Install /no/such/folder/wheel.whl" in shown
+    assert "Nothing was changed." in shown
+    assert "signed in" not in shown

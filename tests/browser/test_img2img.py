@@ -118,9 +118,8 @@ def test_a_result_is_sent_to_img2img_and_found_again_after_a_reload(visit):
     assert "Denoising strength" in infotext(someone)
 
 
-@pytest.mark.parametrize("width", [360, 1440])
-def test_nothing_sticks_out(visit, files, width):
-    someone = visit(width=width)
+def test_nothing_sticks_out_with_a_picture_on_a_phone(visit, files):
+    someone = visit(width=360)
     begin(someone, files, "a green circle on a blue background")
     open_inpaint(someone)
     assert someone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")

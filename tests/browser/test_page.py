@@ -7,10 +7,6 @@ import re
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("quiet")]
-OVERFLOW = """() => [...document.querySelectorAll(".gesso-generation *, footer")].filter((e) => {
-  const box = e.getBoundingClientRect();
-  return box.width && getComputedStyle(e).visibility !== "hidden" && (box.right > innerWidth + 1 || box.left < -1);
-}).map((e) => `${e.tagName}.${e.className}`)"""
 
 
 def test_from_prompt_to_picture(visit):
@@ -145,12 +141,3 @@ def test_ctrl_enter_generates_and_plugin_records_are_sent(visit):
     someone.wait_until("document.querySelector('.gesso-infotext textarea')?.value.includes('Eta: 0.5')")
     someone.choose("sampler", "Euler")
     someone.wait("#txt2img-sampler-EtaOptions-eta", state="hidden")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 768, 1440])
-def test_nothing_sticks_out_at_any_width(visit, width, scheme):
-    someone = visit(width=width, height=900, scheme=scheme)
-    assert someone.page.evaluate(OVERFLOW) == []
-    assert someone.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert someone.page.evaluate("document.body.classList.contains('dark')") is (scheme == "dark")

@@ -26,7 +26,8 @@ import(new URL("gesso/static/live.js", document.baseURI)).then((live) => live.mo
 import(new URL("gesso/static/shell.js", document.baseURI)).then((shell) => shell.mountFoot(element));
 """
 HEAD = """
-<link rel="stylesheet" href="gesso/theme.css"><script src="gesso/static/early.js"></script>
+<link rel="stylesheet" href="gesso/theme.css"><link rel="stylesheet" href="gesso/static/access.css">
+<script src="gesso/static/early.js"></script>
 <script src="gesso/static/drafts.js"></script>
 """
 
