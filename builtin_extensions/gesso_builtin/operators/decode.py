@@ -20,7 +20,7 @@ def dequantise(weight: Weight, *, dtype: torch.dtype) -> torch.Tensor:
     if stored in ("nf4", "fp4"):
         absmax = weight.tensors["absmax"]
         values = _pairs(data, weight.tensors["code"][0], high_first=True).reshape(-1)[: math.prod(weight.shape)]
-        block = -(-values.numel() // absmax.numel())
+        block = 1 << (-(-values.numel() // absmax.numel()) - 1).bit_length()  # the last one may be shorter
         if values.numel() % block:
             scale = absmax.flatten().repeat_interleave(block)[: values.numel()]
             return (values * scale).reshape(weight.shape).to(dtype)

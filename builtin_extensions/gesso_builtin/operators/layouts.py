@@ -108,7 +108,8 @@ def _object(name: str, text: bytes) -> dict[str, Any]:
 def _bnb_layer(header: Header, weight: str, kind: str, name: str, state: dict[str, Any]) -> Layer:
     shape, block = state.get("shape"), state.get("blocksize")
     data = header.tensors.get(weight)
-    if kind not in ("nf4", "fp4") or not _sides(shape) or type(block) is not int or block <= 0 or data is None:
+    power = type(block) is int and 0 < block == 1 << (block.bit_length() - 1)
+    if kind not in ("nf4", "fp4") or not _sides(shape) or not power or data is None:
         raise _bad(weight, "its description names no shape, block size or known kind")
     parts = {key: weight + ending for key, ending in BNB_PARTS.items() if weight + ending in header.tensors}
     count = math.prod(shape)

@@ -271,7 +271,8 @@ class Library:
         with self._lock:
             self._strangers[path] = role
             if self._entries is not None:
-                self._entries = [*self._entries, entry]
+                self._entries = _named_apart([*self._entries, entry])
+                entry = next((e for e in self._entries if e.path == path), entry)
         return entry
 
     @staticmethod

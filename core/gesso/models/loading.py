@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from gesso.errors import BadFileError, GessoError
-from gesso.families import Family, Part, Plan, Rename, Vae, stated_defaults
+from gesso.families import Family, Part, Plan, Rename, stated_defaults
 from gesso.models.detect import Hooks, describe
 from gesso.models.model import Component, Model, Source, Weights, changes
 from gesso.models.readers import WeightReader
@@ -24,7 +24,10 @@ INTEGERS = ("BOOL", "U8", "I8", "I16", "U16", "I32", "U32", "I64", "U64")
 
 @dataclass(frozen=True, slots=True)
 class LoadOptions:
-    """Where and how: compute dtype of denoiser and text encoders, of the VAE, and the device."""
+    """Where and how: compute dtype of denoiser and text encoders, of the VAE, and the device.
+
+    `operator` is how a person wants the denoiser's weights held; text encoders and VAE stay as their file has them.
+    """
 
     device: torch.device
     dtype: torch.dtype
@@ -137,7 +140,7 @@ class _Placer:
             if rename.target not in names:
                 raise BadFileError(f"{rename.source!r} has no place in the {name} ({rename.target}).")
             _check_shape(module, rename, self.reader.header)
-            weights.place(self._source(rename, "" if isinstance(record, Vae) else self.options.operator))
+            weights.place(self._source(rename, self.options.operator if record is None else ""))
             if changes(rename) or self.reader.header.tensors[rename.source].format != _format_of(dtype):
                 self.reader.release([rename.source])
             self._step()

@@ -26,9 +26,9 @@ def fp8(name: str, w: torch.Tensor, *, rows: bool = False, key: str = "scale_wei
 
 
 def nf4(name: str, w: torch.Tensor, *, nested: bool = False) -> Tensors:
-    blocks = w.flatten().reshape(-1, 64)
+    blocks = torch.nn.functional.pad(w.flatten(), (0, -w.numel() % 64)).reshape(-1, 64)
     absmax = blocks.abs().amax(1)
-    codes = (blocks / absmax[:, None] - torch.tensor(NF4)[:, None, None]).abs().argmin(0).flatten()
+    codes = (blocks / absmax[:, None] - torch.tensor(NF4)[:, None, None]).abs().argmin(0).flatten()[: w.numel()]
     state: dict[str, object] = {"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": list(w.shape)}
     weight = f"{name}.weight"
     made = {weight: (codes[::2] << 4 | codes[1::2]).to(torch.uint8)[:, None], f"{weight}.quant_map": torch.tensor(NF4)}
@@ -111,3 +111,13 @@ LAYOUTS: dict[str, tuple[Callable[[str, torch.Tensor], Tensors], float]] = {
 @pytest.fixture(params=LAYOUTS, scope="session")
 def layout(request: pytest.FixtureRequest) -> tuple[Callable[[str, torch.Tensor], Tensors], float]:
     return LAYOUTS[request.param]
+
+
+@pytest.fixture(scope="session", name="nf4")
+def _nf4() -> Callable[..., Tensors]:
+    return nf4
+
+
+@pytest.fixture(scope="session", name="fp8")
+def _fp8() -> Callable[..., Tensors]:
+    return fp8

@@ -19,6 +19,7 @@ from gesso_builtin.operators.decode import build, build_fp8, dequantise
 from gesso_builtin.operators.plain import build as build_plain
 
 Make = Callable[[str, torch.Tensor], dict[str, torch.Tensor]]
+Nf4 = Callable[..., dict[str, torch.Tensor]]
 CPU = torch.device("cpu")
 
 
@@ -137,10 +138,24 @@ def test_an_adapter_changes_a_held_layer_and_leaves_no_trace(
     assert torch.equal(module(x), before)
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_blocks_that_end_within_rows(nf4: Nf4, host: Host, tmp_path: Path, nested: bool) -> None:
+    """They run over the whole weight, and the last one may be shorter."""
+    wanted = weights((6, 50))
+    save_file(nf4("a", wanted, nested=nested), tmp_path / "q.safetensors")
+    weight = opened(host, tmp_path / "q.safetensors").read("a.weight")
+    assert not weight.by_rows
+    values = dequantise(weight, dtype=torch.float32)
+    assert float((values - wanted).abs().max() / wanted.abs().max()) < 0.2
+    part = transformed(weight, Rename(target="", source="", rows=(2, 4)), dequantise)
+    assert torch.equal(part.data, values[2:4])
+
+
 HOSTILE = {
     "no shape": {"quant_type": "nf4", "blocksize": 64},
     "another shape": {"blocksize": 64, "shape": [192, 256]},
     "no blocks": {"blocksize": 0, "shape": [192, 128]},
+    "blocks of 48": {"blocksize": 48, "shape": [192, 128]},
     "a negative side": {"blocksize": 64, "shape": [-192, -128]},
 }
 

@@ -49,6 +49,19 @@ def test_double_names_are_told_apart_as_a1111_does(tmp_path: Path, content: byte
         assert models.find(given, "lora").path == tmp_path / f"{found}.safetensors", given
 
 
+def test_a_file_from_elsewhere_is_not_taken_for_a_known_one_of_its_name(tmp_path: Path, content: bytes) -> None:
+    for folder in ("known", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "style.safetensors").write_bytes(content)
+    models = library(tmp_path, tmp_path / "known")
+    assert models.find("style", "lora").path.parent.name == "known"
+    elsewhere = str(tmp_path / "elsewhere" / "style.safetensors")
+    called = models.find(elsewhere, "lora").name
+    assert called == elsewhere
+    assert models.find(called, "lora").path == Path(elsewhere)
+    assert models.find("style", "lora").path.parent.name == "known"
+
+
 def test_titles_with_a_hash(tmp_path: Path, content: bytes, names: Any) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
