@@ -123,6 +123,7 @@ def test_installing_takes_the_link_of_the_terminal(visit, site):
     someone.page.locator(".gx-work").get_by_role("button", name="Close").click()
     key = json.loads((site.home / "host.json").read_text())["token"]
     someone.page.goto(f"{site.url}gesso/sign-in?key={key}")
+    someone.page.get_by_role("tab", name="txt2img", exact=True).wait_for()
     open_extensions(someone)
     shown = install("/no/such/folder/wheel.whl")
     assert "Install /no/such/folder/wheel.whl" in shown

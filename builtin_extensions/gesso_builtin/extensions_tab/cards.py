@@ -11,6 +11,8 @@ BADGES = {
     "enabled": "gesso-success", "quarantined": "gesso-warning", "incompatible": "gesso-warning",
     "failed": "gesso-danger", "missing-deps": "gesso-danger",
 }  # fmt: skip
+LOCAL = "local"
+"""The distribution of a file in a plugins folder, which nobody installed."""
 ADVISED = ("failed", "quarantined", "missing-deps")
 """States with advice of their own where the host has none."""
 
@@ -20,7 +22,7 @@ def overview(states: Sequence[PluginState], said: str = "") -> str:
     others = sorted((s for s in states if not s.built_in), key=lambda s: (not troubled(s), s.name.casefold()))
     own = [state for state in states if state.built_in]
     bad = [state for state in own if troubled(state)]
-    parts = [_summary(states), f'<p class="gx-said" role="status">{escape(said)}</p>']
+    parts = [_summary(states), _install(others), f'<p class="gx-said" role="status">{escape(said)}</p>']
     if not others:
         parts.append(_empty())
     parts.append(_grid([*bad, *others]))
@@ -51,6 +53,24 @@ def _summary(states: Sequence[PluginState]) -> str:
 def _button(do: str, id_: str = "") -> str:
     label = text(f"extensions.{do}")
     return f'<button type="button" class="gesso-button" data-do="{do}" data-id="{escape(id_)}">{label}</button>'
+
+
+def _install(others: Sequence[PluginState]) -> str:
+    """The line to install by, and the place where a change is shown before it is made."""
+    label, hint = text("extensions.install"), text("extensions.install_what")
+    more = _change("update", text("extensions.update_all")) if others else ""
+    return (
+        f'<form class="gx-install"><input name="names" class="gesso-input" placeholder="{hint}" aria-label="{hint}" '
+        f'autocomplete="off" spellcheck="false"><button class="gesso-button">{label}</button>'
+        f"{more}{_change('rollback', text('extensions.rollback'))}</form>"
+        '<section class="gx-work" role="status" hidden></section>'
+    )
+
+
+def _change(action: str, label: str, name: str = "") -> str:
+    return (
+        f'<button type="button" class="gesso-button" data-change="{action}" data-name="{escape(name)}">{label}</button>'
+    )
 
 
 def _empty() -> str:
@@ -152,4 +172,7 @@ def _hooks(state: PluginState) -> str:
 def _buttons(state: PluginState) -> str:
     off = state.next_start == "disabled" or (state.state == "disabled" and state.next_start != "enabled")
     names = ["enable" if off else "disable", *(["reset"] if state.error or state.errors else []), "copy"]
-    return f"<footer>{''.join(_button(name, state.id) for name in names)}</footer>"
+    own = "".join(_button(name, state.id) for name in names)
+    if not state.built_in and state.dist != LOCAL and state.next_start != "uninstalled":
+        own += "".join(_change(action, text(f"extensions.{action}"), state.id) for action in ("update", "uninstall"))
+    return f"<footer>{own}</footer>"

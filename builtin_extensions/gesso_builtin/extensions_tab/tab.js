@@ -1,6 +1,9 @@
 // Buttons, search and "Copy report" of the Extensions tab. The cards are made by the host; what is open stays open.
 let say = (key) => key;
-import(new URL("gesso/static/texts.js", document.baseURI)).then((texts) => (say = texts.say));
+import(new URL("gesso/static/texts.js", document.baseURI)).then((texts) => {
+  say = texts.say;
+  drawWork();
+});
 const act = (what, id = "") => trigger("act", { what, id });
 // Outside of this run of the script: Gradio may run it anew for a new value.
 const memory = (window.gessoExtensions ??= { open: new Set(), sought: "" });
@@ -24,6 +27,9 @@ function again() {
   for (const details of element.querySelectorAll("details")) if (!details.open && memory.open.has(key(details))) details.open = true;
   const box = element.querySelector(".gx-search");
   if (box && box.value !== memory.sought) box.value = memory.sought;
+  const line = element.querySelector(".gx-install input");
+  if (line && memory.names && !line.value) line.value = memory.names;
+  drawWork();
   filter();
 }
 
@@ -65,7 +71,8 @@ element.addEventListener("input", (event) => {
 });
 // New cards come closed. Only additions are watched: to answer changes of "open" would be an endless dispute.
 new MutationObserver((changes) => {
-  if (changes.some((change) => [...change.addedNodes].some((node) => node.matches?.(".gx, .gx *")))) again();
+  const isCards = (node) => node.matches?.(".gx, .gx *") && !node.closest(".gx-work");
+  if (changes.some((change) => [...change.addedNodes].some(isCards))) again();
 }).observe(element, { childList: true, subtree: true });
 again();
 // Counters grow while the tab is not looked at: ask when it comes into sight, and not again for what that brings.

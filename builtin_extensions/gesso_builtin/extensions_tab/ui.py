@@ -10,7 +10,7 @@ import gradio as gr
 from gesso import GessoError, HostService, Page, PluginState, text
 from gesso_builtin.extensions_tab.cards import overview
 
-SCRIPT = Path(__file__).with_name("tab.js").read_text(encoding="utf-8")
+SCRIPT = "\n".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in ("installs.js", "tab.js"))
 
 
 def build(page: Page) -> None:

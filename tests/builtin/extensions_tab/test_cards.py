@@ -127,3 +127,15 @@ def test_the_same_over_http(page: Any) -> None:
     assert "`gesso:samplers`" in client.get("/gesso/plugins/gesso:samplers/report").text
     assert client.get("/gesso/plugins/nobody").status_code == 404
     assert client.post("/gesso/plugins/gesso:samplers/explode").status_code == 404
+
+
+def test_what_came_by_an_install_can_be_updated_and_removed():
+    """Neither gesso's own nor a file in a plugins folder."""
+    shown = overview([
+        PluginState(name="own", dist="gesso", version="1", built_in=True), PluginState(name="file", dist="local", version=""),
+        PluginState(name="up", dist="gesso-up", version="1.0"),
+        PluginState(name="gone", dist="gesso-gone", version="1.0", next_start="uninstalled"),
+    ])  # fmt: skip
+    named = [part.partition('"')[0] for part in shown.split('data-name="')[1:]]
+    assert [name for name in named if name] == ["gesso-up:up", "gesso-up:up"]
+    assert named.count("") == 2, "all of them, and the way back"

@@ -33,7 +33,8 @@ class Standing:
             )
         if not self.authenticated:
             raise RefusedError(
-                f"This session has not signed in and may not {what} plugins.", hint="Use gesso plugins in a terminal."
+                f"This session has not signed in and may not {what} plugins.",
+                hint="Open the page by the link that gesso ui prints in its terminal, or use gesso plugins there.",
             )
 
 
