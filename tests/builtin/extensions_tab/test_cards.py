@@ -132,7 +132,8 @@ def test_the_same_over_http(page: Any) -> None:
 def test_what_came_by_an_install_can_be_updated_and_removed():
     """Neither gesso's own nor a file in a plugins folder."""
     shown = overview([
-        PluginState(name="own", dist="gesso", version="1", built_in=True), PluginState(name="file", dist="local", version=""),
+        PluginState(name="own", dist="gesso", version="1", built_in=True),
+        PluginState(name="file", dist="local", version=""),
         PluginState(name="up", dist="gesso-up", version="1.0"),
         PluginState(name="gone", dist="gesso-gone", version="1.0", next_start="uninstalled"),
     ])  # fmt: skip
