@@ -47,6 +47,7 @@ class Page(Protocol):
     def takes(self, label: str, take: Callable[[dict[str, Any]], Sequence[Any]], outputs: Sequence[Any]) -> None:
         """This tab takes pictures: wherever some are shown stands a button "Send to LABEL".
 
+        With another label than the tab's own, the button says just that: what the tab will do with the picture.
         It calls `take` with the picture's data (`file`, a FileRef as plain data; `infotext`), fills `outputs` with what
         that returns, and shows the tab.
         """
@@ -62,8 +63,16 @@ class TabForm(Protocol):
     def name(self) -> str:
         """The tab's."""
 
+    @property
+    def inputs(self) -> list[Any]:
+        """All components, for an event's inputs or outputs."""
+
     def component(self, name: str, section: str = "") -> Any:
         """The Gradio component of one of gesso's own fields ("prompt"), or of a plugin's record."""
+
+    def taken(self, data: dict[str, Any], section: str = "", name: str = "") -> list[Any]:
+        """Updates of `inputs` for a picture that was sent here (`Page.takes`): what its infotext says, and the picture
+        itself in a plugin's field, if one is named."""
 
 
 class PanelFn(Protocol):

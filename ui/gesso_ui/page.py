@@ -73,10 +73,11 @@ class Shell:
         host = self.service.host
         for place, selected in self.senders:
             for receiver in self.receivers:
-                owner = host.registry("tabs").owner(receiver.tab)
+                owner, label = host.registry("tabs").owner(receiver.tab), host.registry("tabs").get(receiver.tab).label
+                said = text("shell.send_to", tab=text(f"tabs.{receiver.tab}", label))
                 with host.guarded(owner, phase="build", hook=f"the tab {receiver.tab}"), place:
                     button = gr.Button(
-                        text("shell.send_to", tab=text(f"tabs.{receiver.tab}", receiver.label)), size="sm",
+                        said if receiver.label in (label, receiver.tab) else receiver.label, size="sm",
                         elem_classes="gesso-send-button",
                     )  # fmt: skip
                     button.click(

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gesso import Record, Registrar, Request, Stage, StageFn, UpscaleLatentsFn, Upscaler, hookimpl, lazy
+from gesso import (
+    Panel,
+    PanelFn,
+    Record,
+    Registrar,
+    Request,
+    Stage,
+    StageFn,
+    UpscaleLatentsFn,
+    Upscaler,
+    hookimpl,
+    lazy,
+)
 
 from .params import NAME, HiresParams
 
@@ -59,3 +71,8 @@ def gesso_choose_init_latents(ctx: RunContext) -> Latents | None:
     from .stages import brought_latents
 
     return brought_latents(ctx)
+
+
+@hookimpl
+def gesso_register_panels(registry: Registrar[Panel]) -> None:
+    registry.add(Panel(name=NAME, label="Size of the second pass", build=lazy(".ui:build", PanelFn), tabs=("txt2img",)))
