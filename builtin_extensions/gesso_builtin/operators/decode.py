@@ -34,10 +34,9 @@ def dequantise(weight: Weight, *, dtype: torch.dtype) -> torch.Tensor:
         return _scaled(data.float(), (exponents << 23).view(torch.float32)).to(dtype)
     if stored.startswith("int8_convrot"):
         return rotated(data.float() * weight.tensors["scale"].float(), int(stored[12:])).to(dtype)
-    scale = weight.tensors.get("scale")
-    if scale is None:
+    if "scale" not in weight.tensors:
         return data.to(dtype)
-    return _scaled(data.float(), scale.float()).to(dtype)
+    return _scaled(data.float(), weight.tensors["scale"].float()).to(dtype)
 
 
 def _scaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:

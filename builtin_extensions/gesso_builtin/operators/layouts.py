@@ -106,7 +106,7 @@ def _object(name: str, text: bytes) -> dict[str, Any]:
 
 
 def _bnb_layer(header: Header, weight: str, kind: str, name: str, state: dict[str, Any]) -> Layer:
-    shape, block = state.get("shape"), state.get("blocksize")
+    shape, block = state.get("shape", []), state.get("blocksize", 0)
     data = header.tensors.get(weight)
     power = type(block) is int and 0 < block == 1 << (block.bit_length() - 1)
     if kind not in ("nf4", "fp4") or not _sides(shape) or not power or data is None:

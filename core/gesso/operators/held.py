@@ -54,13 +54,13 @@ class Held:
     def plain(self, value: torch.Tensor) -> torch.nn.Module:
         """A layer like this one that has `value` as an ordinary weight. Bias and configuration are shared."""
         assert isinstance(self, torch.nn.Module)
-        layer = _like(self, next(kind for kind, held in KINDS.items() if isinstance(self, held)))
+        layer: torch.nn.Module = _like(self, next(kind for kind, held in KINDS.items() if isinstance(self, held)))
         layer._buffers = {k: v for k, v in self._buffers.items() if not k.startswith("stored_")}
         layer._parameters["weight"] = torch.nn.Parameter(value, requires_grad=False)
         return layer
 
 
-class HeldLinear(Held, torch.nn.Linear):
+class HeldLinear(Held, torch.nn.Linear):  # type: ignore[override] # `weight` is made, not kept
     """y = x·Wᵀ + b with a stored W: by its operator's kernel, else decoded in pieces that stay in the CPU's cache."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -69,16 +69,18 @@ class HeldLinear(Held, torch.nn.Linear):
         rows = max(16, CHUNK // self.in_features)
         if input.device.type != "cpu" or rows >= self.out_features or not self.stored().by_rows:
             return functional.linear(input, self.values().to(input.dtype), self.bias)
+        bias: torch.Tensor | None = self.bias
         flat = input.reshape(-1, self.in_features)
         product = flat.new_empty(flat.shape[0], self.out_features)
         for start in range(0, self.out_features, rows):
             part = slice(start, start + rows)
-            bias = None if self.bias is None else self.bias[part]
-            product[:, part] = functional.linear(flat, self.values(part).to(flat.dtype), bias)
+            product[:, part] = functional.linear(
+                flat, self.values(part).to(flat.dtype), None if bias is None else bias[part]
+            )
         return product.reshape(*input.shape[:-1], self.out_features)
 
 
-class HeldEmbedding(Held, torch.nn.Embedding):
+class HeldEmbedding(Held, torch.nn.Embedding):  # type: ignore[override]
     """Looks up stored rows and decodes only those."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -87,15 +89,15 @@ class HeldEmbedding(Held, torch.nn.Embedding):
         return self.values(input.flatten()).reshape(*input.shape, self.embedding_dim)
 
 
-class HeldConv1d(Held, torch.nn.Conv1d):
+class HeldConv1d(Held, torch.nn.Conv1d):  # type: ignore[override]
     """A convolution of one dimension with a stored weight."""
 
 
-class HeldConv2d(Held, torch.nn.Conv2d):
+class HeldConv2d(Held, torch.nn.Conv2d):  # type: ignore[override]
     """A convolution of two dimensions with a stored weight."""
 
 
-class HeldConv3d(Held, torch.nn.Conv3d):
+class HeldConv3d(Held, torch.nn.Conv3d):  # type: ignore[override]
     """A convolution of three dimensions with a stored weight."""
 
 
@@ -134,7 +136,8 @@ def hold_weight(
     del layer._parameters["weight"]
     layer._dtype, layer._dequantise, layer._multiply = dtype, dequantise, multiply
     layer.store(weight, device)
-    return layer
+    held: torch.nn.Module = layer
+    return held
 
 
 def assign_weight(module: torch.nn.Module, name: str, value: torch.Tensor) -> torch.nn.Module:

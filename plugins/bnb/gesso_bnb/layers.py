@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import math
+from typing import Any
 
 import torch
 
@@ -80,25 +82,27 @@ def multiply_4bit(layer: HeldLinear, x: torch.Tensor) -> torch.Tensor | None:
     """bitsandbytes' fused kernel where it has one: on a GPU, and for half precision on a CPU."""
     if x.device.type == "cpu" and x.dtype == torch.float32:
         return None
-    import bitsandbytes
-
     weight = layer.stored()
     state = _state(weight, x.dtype)
-    product: torch.Tensor = bitsandbytes.matmul_4bit(x, weight.data.reshape(-1, 1), quant_state=state, bias=layer.bias)
+    product: torch.Tensor = _library().matmul_4bit(x, weight.data.reshape(-1, 1), quant_state=state, bias=layer.bias)
     return product
 
 
 def multiply_int8(layer: HeldLinear, x: torch.Tensor) -> torch.Tensor:
     """LLM.int8: the input's rows in eight bits, but for columns with outliers."""
-    import bitsandbytes
-
-    weight, state = layer.stored(), bitsandbytes.MatmulLtState()
+    weight, state = layer.stored(), _library().MatmulLtState()
     state.CB, state.SCB = weight.data, weight.tensors["scale"].flatten() * 127
     state.has_fp16_weights, state.is_training, state.threshold = False, False, OUTLIER
     # Half precision is what its kernels take; given anything else they warn about it at every call.
-    bias = None if layer.bias is None else layer.bias.half()
-    product: torch.Tensor = bitsandbytes.matmul(x.half(), weight.data, state=state, threshold=OUTLIER, bias=bias)
+    bias: torch.Tensor | None = layer.bias
+    half = None if bias is None else bias.half()
+    product: torch.Tensor = _library().matmul(x.half(), weight.data, state=state, threshold=OUTLIER, bias=half)
     return product.to(x.dtype)
+
+
+def _library() -> Any:
+    """bitsandbytes, which has no types; imported on use, since it takes a while."""
+    return importlib.import_module("bitsandbytes")
 
 
 def _state(weight: Weight, dtype: torch.dtype):  # type: ignore[no-untyped-def]

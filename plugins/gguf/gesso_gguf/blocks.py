@@ -19,7 +19,7 @@ IQ4 = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 
 def _split(blocks: Tensor, *sizes: int) -> tuple[Tensor, ...]:
     """Fields of these sizes, and the rest."""
-    return blocks.split([*sizes, blocks.shape[1] - sum(sizes)], 1)
+    return tuple(blocks.split([*sizes, blocks.shape[1] - sum(sizes)], 1))
 
 
 def _half(field: Tensor) -> Tensor:

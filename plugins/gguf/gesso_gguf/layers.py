@@ -39,8 +39,9 @@ def multiply(layer: HeldLinear, x: torch.Tensor) -> torch.Tensor | None:
     if "int4" not in layer._buffers:
         _pack(layer, weight)
     flat = x.reshape(rows, layer.in_features).contiguous()
-    product = torch.ops.aten._weight_int4pack_mm_for_cpu(flat, layer.int4, 32, layer.int4_scale)
-    product = product if layer.bias is None else product + layer.bias
+    product: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(flat, layer.int4, 32, layer.int4_scale)
+    bias: torch.Tensor | None = layer.bias
+    product = product if bias is None else product + bias
     return product.reshape(*x.shape[:-1], layer.out_features)
 
 
