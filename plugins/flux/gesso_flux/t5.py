@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from transformers import T5Config, T5EncoderModel
+from transformers.models.t5.modeling_t5 import T5DenseGatedActDense
 
 from gesso import Component, Prompt, Span
 
@@ -20,7 +21,18 @@ def build(config: dict[str, Any]) -> torch.nn.Module:
     with torch.device("meta"):
         model: Any = T5EncoderModel(T5Config(**config, tie_word_embeddings=False, dropout_rate=0.0))
     stack: torch.nn.Module = model.encoder
+    for layer in stack.modules():
+        if type(layer) is T5DenseGatedActDense:
+            layer.__class__ = _Gated
     return stack
+
+
+class _Gated(T5DenseGatedActDense):  # type: ignore[misc]
+    """transformers' own asks for the weight of `wo` three times a call, which is decoded each time where it is held."""
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        product: torch.Tensor = self.wo(self.act(self.wi_0(hidden_states)) * self.wi_1(hidden_states))
+        return product
 
 
 @torch.inference_mode()

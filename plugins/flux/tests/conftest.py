@@ -292,4 +292,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory, tiny: Callable[[str], Tiny]
 @pytest.fixture(scope="session")
 def layouts() -> Any:
     """What the fixtures write files with."""
-    return SimpleNamespace(save=save, llama_names=llama_names, t5_names=t5_names, to_bfl=to_bfl, clip_names=clip_names)
+    return SimpleNamespace(
+        Studio=Studio, save=save, llama_names=llama_names, to_bfl=to_bfl, write_modules=write_modules
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,17 @@ def test_defaults_are_those_people_start_from(studio: Any) -> None:
     assert (dev["steps"], schnell["steps"]) == (20, 4)
     with pytest.raises(InvalidInputError, match="multiple of 16"):
         studio("bare", width=72)
+
+
+def test_a_batch_is_its_pictures_one_by_one(studio: Any) -> None:
+    def open_all(made: Any) -> list[Any]:
+        return [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(int) for file in made.files]
+
+    options = {"cfg_scale": 3.0, "params": {"flux": {"reference": studio.take(Image.new("RGB", (64, 32), "red"))}}}
+    both = open_all(studio("complete", batch_size=2, **options))
+    single = [open_all(studio("complete", seed=seed, **options))[0] for seed in (7, 8)]
+    assert all(abs(a - b).max() <= 1 for a, b in zip(both, single, strict=True))
+    assert abs(both[0] - both[1]).max() > 1
 
 
 def test_weights_in_the_prompt_count(studio: Any) -> None:
