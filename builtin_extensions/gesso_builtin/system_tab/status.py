@@ -28,8 +28,8 @@ def status(service: HostService) -> dict[str, Any]:
 
     memory = [("RAM", value("memory.system"), value("memory.system_total"))]
     for device in sorted({key[2] for key in latest if key[0] == "memory.device_total"}):
-        numbers = (value(f"memory.device_{what}", "worker", device) for what in ("used", "total"))
-        memory.append((device, *numbers))
+        used, total = (value(f"memory.device_{what}", "worker", device) for what in ("used", "total"))
+        memory.append((device, used, total))
     disk = shutil.disk_usage(service.paths.home if service.paths.home.exists() else service.paths.home.anchor)
     return {
         "memory": [(name, used, total) for name, used, total in memory if used is not None and total],
