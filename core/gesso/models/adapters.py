@@ -259,7 +259,7 @@ class _Work:
                     f"{[layer.out_features, layer.in_features]}.",
                     hint="It was made for another model.",
                 )
-            place = {"device": weights.device, "dtype": weights.dtype}
+            place: dict[str, Any] = {"device": weights.device, "dtype": weights.dtype}
             self._hooks.append(
                 layer.register_forward_hook(_Beside((product.up * strength).to(**place), product.down.to(**place)))
             )

@@ -21,7 +21,7 @@ def build(page: Page, form: TabForm) -> None:
     """A line with both sizes, and the way here for pictures."""
     own = {name: form.component(name, NAME) for name in ("scale", "width", "height", "picture")}
     inputs = [form.component("width"), form.component("height"), *own.values()]
-    line = gr.Markdown(told(512, 512, 2.0, 0, 0, None), elem_id=f"{form.name}-hires-size")
+    line = gr.Markdown(told(*(component.value for component in inputs)), elem_id=f"{form.name}-hires-size")
     for component in inputs:
         component.change(told, inputs, line, **PRIVATE)
 

@@ -21,7 +21,7 @@ from gesso import (
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from gesso import Model, Output, PromptParser, Request, RunContext, Step
+    from gesso import Model, Output, Prompt, PromptParser, Request, RunContext, Step
 
 api = "1"
 NAME = "lora"
@@ -76,6 +76,15 @@ def gesso_choose_prompt_parser() -> Generator[None, PromptParser | None, PromptP
     from .prompts import Tagless
 
     return Tagless((yield))
+
+
+@hookimpl(wrapper=True)
+def gesso_choose_prompt_reading(prompt: str) -> Generator[None, Prompt | None, Prompt]:
+    """Tags are no tokens."""
+    from .prompts import Tagless, tagless
+
+    read = yield
+    return Tagless(None)(prompt) if read is None else tagless(read)
 
 
 @hookimpl

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gesso import Prompt, PromptParser
+from dataclasses import replace
+
+from gesso import Prompt, PromptParser, Segment, Span, SubPrompt
 
 from .tags import TAG
 
@@ -15,3 +17,18 @@ class Tagless:
 
     def __call__(self, text: str) -> Prompt:
         return self._parser(TAG.sub("", text))
+
+
+def tagless(prompt: Prompt) -> Prompt:
+    """A prompt that was read with its tags, without them: for who counts its tokens."""
+
+    def segment(old: Segment) -> Segment:
+        return replace(old, text=TAG.sub("", old.text))
+
+    def span(old: Span) -> Span:
+        return replace(old, segments=tuple(map(segment, old.segments)))
+
+    def part(old: SubPrompt) -> SubPrompt:
+        return replace(old, spans=tuple(map(span, old.spans)))
+
+    return replace(prompt, parts=tuple(map(part, prompt.parts)))

@@ -149,7 +149,7 @@ class Change:
         if magnitude.numel() != len(lengths):
             raise BadFileError(f"{self.layer.name} states {magnitude.numel()} magnitudes for {len(lengths)} rows.")
         factor = (magnitude.flatten() / lengths.clamp_min(1e-12)).reshape(-1, *[1] * (merged.ndim - 1))
-        scaled = flat * factor
+        scaled: Tensor = flat * factor
         return scaled.transpose(0, 1) if by_columns else scaled
 
     def _rotated(self, weight: Tensor) -> Tensor:
@@ -176,7 +176,8 @@ class Change:
             limit = alpha * blocks.shape[0] * blocks.shape[1]
             skew = skew * ((length.clamp_max(limit) + 1e-8) / (length + 1e-8))
         unit = torch.eye(blocks.shape[1]).to(blocks)
-        return torch.linalg.solve(unit - skew, unit + skew, left=False)
+        turned: Tensor = torch.linalg.solve(unit - skew, unit + skew, left=False)
+        return turned
 
     # --- reading ------------------------------------------------------------------------------------------------
 

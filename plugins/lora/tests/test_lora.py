@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gesso import InvalidInputError
+from gesso import InvalidInputError, count_tokens
 from gesso_builtin.demo_model.judge import components, describe
 
 SHAPES = {"a red circle on a blue background": 7, "a large green square on a white background": 8,
@@ -135,3 +135,9 @@ def test_a_name_that_is_no_files_is_left_out_with_a_warning(make: Any) -> None:
 def test_a_strength_that_is_no_number_is_an_error_before_the_job_is_queued(make: Any) -> None:
     with pytest.raises(InvalidInputError, match="no number"):
         make.service.job(make.service.request({"prompt": "<lora:outline:strong>", "model": "shapes"}))
+
+
+def test_tags_are_no_tokens(make: Any) -> None:
+    plain, tagged = "a (red:1.2) circle AND a star", "a (red <lora:outline:0.5>:1.2) circle AND a star <lora:cross>"
+    counts = [count_tokens(make.service, text, model="shapes").tokens for text in (plain, tagged)]
+    assert counts[0] == counts[1] > 0
