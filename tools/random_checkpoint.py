@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from diffusers import AutoencoderKL, FluxTransformer2DModel, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, T5Config, T5EncoderModel
+
+from gesso_flux.transformer_keys import bfl_renames
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tools.shapes.ldm_keys import text_to_ldm, unet_to_ldm, vae_to_ldm
@@ -78,7 +80,28 @@ def sd_vae() -> AutoencoderKL:
     )
 
 
-LAYOUTS = {"sd15": (sd15, "512x512"), "sdxl": (sdxl, "1024x1024")}
+def flux() -> dict[str, torch.Tensor]:
+    """Flux.1 dev's transformer on meta, by Black Forest Labs' names; text encoders and VAE are files of their own."""
+    with torch.device("meta"):
+        places = dict(FluxTransformer2DModel(guidance_embeds=True).state_dict())
+    config = {"num_attention_heads": 24, "attention_head_dim": 128, "num_layers": 19, "num_single_layers": 38}
+    renamed = bfl_renames({**config, "guidance_embeds": True})
+    return {name: torch.cat([places[line.target] for line in lines]) for name, lines in renamed.items()}
+
+
+def t5xxl() -> dict[str, torch.Tensor]:
+    """The encoder of T5 v1.1 XXL on meta, by transformers' names."""
+    config = T5Config(
+        vocab_size=32128, d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu"
+    )
+    with torch.device("meta"):
+        state = T5EncoderModel(config).state_dict()
+    return {name: tensor for name, tensor in state.items() if name != "encoder.embed_tokens.weight"}
+
+
+LAYOUTS = {
+    "sd15": (sd15, "512x512"), "sdxl": (sdxl, "1024x1024"), "flux": (flux, "1024x1024"), "t5xxl": (t5xxl, "1024x1024")
+}  # fmt: skip
 
 
 def values(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
