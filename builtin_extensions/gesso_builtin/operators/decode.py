@@ -51,10 +51,14 @@ def _scaled(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
 
 
 def _pairs(data: torch.Tensor, code: torch.Tensor, *, high_first: bool) -> torch.Tensor:
-    """(rows, n) bytes of two codes each → (rows, 2n) values; a table of pairs needs one look-up a byte."""
+    """(rows, n) bytes of two codes each → (rows, 2n) values.
+
+    A table of pairs needs one look-up a byte, and a pair seen as one number is looked up as fast as any.
+    """
     high, low = code.repeat_interleave(16), code.repeat(16)
     table = torch.stack([high, low] if high_first else [low, high], 1)
-    return table[data.flatten().int()].reshape(data.shape[0], -1)
+    pairs = table.float().contiguous().view(torch.int64).flatten().index_select(0, data.flatten().int())
+    return pairs.view(torch.float32).reshape(data.shape[0], -1)
 
 
 @functools.lru_cache(maxsize=8)

@@ -53,6 +53,11 @@ def _table(values: Sequence[float], device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=torch.float32, device=device)
 
 
+def _look(table: Tensor, codes: Tensor) -> Tensor:
+    """`table[codes]`, by the faster way."""
+    return table.index_select(0, codes.flatten().int()).reshape(*codes.shape, *table.shape[1:])
+
+
 def q4_0(blocks: Tensor) -> Tensor:
     d, qs = _split(blocks, 2)
     return _half(d) * (_nibbles(qs).view(torch.int8) - 8).float()
@@ -151,7 +156,7 @@ def mxfp4(blocks: Tensor) -> Tensor:
     exponent = e.int()
     # 2^(e - 128): the table's values are doubled. The two smallest are subnormal.
     bits = torch.where(exponent < 2, 0x00200000 << exponent.clamp(max=1), (exponent - 1) << 23)
-    return bits.view(torch.float32) * _table(E2M1, blocks.device)[_nibbles(qs).int()]
+    return bits.view(torch.float32) * _look(_table(E2M1, blocks.device), _nibbles(qs))
 
 
 def nvfp4(blocks: Tensor) -> Tensor:
@@ -160,19 +165,19 @@ def nvfp4(blocks: Tensor) -> Tensor:
     scale = torch.where((d == 0) | (d == 127), torch.zeros_like(scale), scale * 0.5)
     scale = torch.where(d == 255, torch.full_like(scale, 240.0), scale)  # only 0x7F is no number to the reference
     codes = _shifted(qs, (0, 4), 8, 15).reshape(-1, 4, 16)
-    return (scale[..., None] * _table(E2M1, blocks.device)[codes.int()]).flatten(1)
+    return (scale[..., None] * _look(_table(E2M1, blocks.device), codes)).flatten(1)
 
 
 def iq4_nl(blocks: Tensor) -> Tensor:
     d, qs = _split(blocks, 2)
-    return _half(d) * _table(IQ4, blocks.device)[_nibbles(qs).int()]
+    return _half(d) * _look(_table(IQ4, blocks.device), _nibbles(qs))
 
 
 def iq4_xs(blocks: Tensor) -> Tensor:
     d, high, low, qs = _split(blocks, 2, 2, 4)
     twos = torch.arange(0, 16, 2, device=blocks.device)
     scales = _shifted(low, (0, 4), 1, 15).flatten(1).int() | ((_word(high, 2) >> twos) & 3).int() << 4
-    values = _table(IQ4, blocks.device)[_shifted(qs, (0, 4), 16, 15).reshape(-1, 8, 32).int()]
+    values = _look(_table(IQ4, blocks.device), _shifted(qs, (0, 4), 16, 15).reshape(-1, 8, 32))
     return ((_half(d) * (scales - 32).float())[..., None] * values).flatten(1)
 
 
@@ -201,7 +206,7 @@ def _sign_bits(field: Tensor) -> Tensor:
 def _sevens(words: Tensor) -> Tensor:
     """The signs of 32 values out of the low 28 bits of a word: (n, w) → (n, w, 4, 8)."""
     index = (words[..., None] >> torch.tensor([0, 7, 14, 21], device=words.device)) & 127
-    return _signs(words.device)[index]
+    return _look(_signs(words.device), index)
 
 
 def iq2_xxs(blocks: Tensor) -> Tensor:
@@ -209,7 +214,7 @@ def iq2_xxs(blocks: Tensor) -> Tensor:
     codes = qs.reshape(-1, 8, 8)
     words = _word(codes[..., 4:].reshape(-1, 32), 4)
     scale = _half(d) * (0.5 + (words >> 28).float()) * 0.25
-    grid = _grid("IQ2_XXS", blocks.device)[codes[..., :4].int()]
+    grid = _look(_grid("IQ2_XXS", blocks.device), codes[..., :4])
     return (scale[..., None, None] * grid * _sevens(words)).flatten(1)
 
 
@@ -220,7 +225,7 @@ def _half_scales(d: Tensor, scales: Tensor) -> Tensor:
 def iq2_xs(blocks: Tensor) -> Tensor:
     d, qs, scales = _split(blocks, 2, 64)
     words = _word(qs, 2)
-    values = _grid("IQ2_XS", blocks.device)[words & 511] * _signs(blocks.device)[words >> 9]
+    values = _look(_grid("IQ2_XS", blocks.device), words & 511) * _look(_signs(blocks.device), words >> 9)
     scale = _half_scales(d, scales)
     return (scale[..., None, None] * values.reshape(-1, 16, 2, 8)).flatten(1)
 
@@ -228,7 +233,7 @@ def iq2_xs(blocks: Tensor) -> Tensor:
 def iq2_s(blocks: Tensor) -> Tensor:
     d, qs, signs, qh, scales = _split(blocks, 2, 32, 32, 8)
     index = qs.int() | _shifted(qh, (0, 2, 4, 6), 1, 3).flatten(1).int() << 8
-    values = _grid("IQ2_S", blocks.device)[index] * _sign_bits(signs).reshape(-1, 32, 8)
+    values = _look(_grid("IQ2_S", blocks.device), index) * _sign_bits(signs).reshape(-1, 32, 8)
     return (_half_scales(d, scales)[..., None, None] * values.reshape(-1, 16, 2, 8)).flatten(1)
 
 
@@ -236,14 +241,14 @@ def iq3_xxs(blocks: Tensor) -> Tensor:
     d, qs, scales = _split(blocks, 2, 64)
     words = _word(scales, 4)
     scale = _half(d) * (0.5 + (words >> 28).float()) * 0.5
-    grid = _grid("IQ3_XXS", blocks.device)[qs.int()].reshape(-1, 8, 4, 8)
+    grid = _look(_grid("IQ3_XXS", blocks.device), qs).reshape(-1, 8, 4, 8)
     return (scale[..., None, None] * grid * _sevens(words)).flatten(1)
 
 
 def iq3_s(blocks: Tensor) -> Tensor:
     d, qs, qh, signs, scales = _split(blocks, 2, 64, 8, 32)
     scale = _half(d) * (1 + 2 * _shifted(scales, (0, 4), 1, 15).flatten(1).int()).float()
-    grid = _grid("IQ3_S", blocks.device)[qs.int() | _bits(qh).int() << 8].reshape(-1, 8, 4, 8)
+    grid = _look(_grid("IQ3_S", blocks.device), qs.int() | _bits(qh).int() << 8).reshape(-1, 8, 4, 8)
     return (scale[..., None, None] * grid * _sign_bits(signs).reshape(-1, 8, 4, 8)).flatten(1)
 
 
@@ -253,7 +258,7 @@ def iq1_s(blocks: Tensor) -> Tensor:
     scale = _half(d) * (2 * ((words >> 12) & 7) + 1).float()
     delta = torch.where(words & 0x8000 == 0, 0.125, -0.125)
     high = (words[..., None] >> torch.tensor([0, 3, 6, 9], device=blocks.device)) & 7
-    grid = _grid("IQ1_S", blocks.device)[qs.int() | high.flatten(1).int() << 8].reshape(-1, 8, 4, 8)
+    grid = _look(_grid("IQ1_S", blocks.device), qs.int() | high.flatten(1).int() << 8).reshape(-1, 8, 4, 8)
     return (scale[..., None, None] * (grid + delta[..., None, None])).flatten(1)
 
 
@@ -267,7 +272,7 @@ def iq1_m(blocks: Tensor) -> Tensor:
     scale = d * (2 * each + 1).float()
     high = _shifted(qh, (0, 4), 1, 15).flatten(1).int()
     delta = torch.where(high & 8 == 0, 0.125, -0.125)
-    grid = _grid("IQ1_M", blocks.device)[qs.int() | (high & 7) << 8]
+    grid = _look(_grid("IQ1_M", blocks.device), qs.int() | (high & 7) << 8)
     values = (grid + delta[..., None]).reshape(-1, 16, 2, 8)
     return (scale[..., None, None] * values).flatten(1)
 
