@@ -133,3 +133,23 @@ def test_what_is_no_picture_is_said_in_the_page(visit, files):
     someone.page.wait_for_timeout(2000)
     someone.page.click(f"{TAB} .gesso-generate-button")
     assert someone.wait(f"{TAB} .gesso-error").inner_text().startswith("wrong.png is no picture gesso can open.")
+
+
+def test_several_pictures_are_a_job_each(visit, files):
+    """And one that is no picture is named and stops nobody."""
+    someone = visit()
+    open_tab(someone)
+    fill(someone, "prompt", "a green square")
+    fill(someone, "steps", "2")
+    fold = someone.page.locator(f"{TAB} .gesso-several")
+    fold.locator("button.label-wrap").click()
+    fold.locator("input[type=file]").set_input_files([files / name for name in ("circle.png", "mask.png", "wrong.png")])
+    fold.locator("tr.file").nth(2).wait_for()
+    fold.get_by_role("button", name="Make one of each").click()
+    fold.locator(".gesso-error").wait_for()
+    said = fold.locator(".gesso-message").all_inner_texts()
+    assert said[0] == "Jobs in the queue: 2"
+    assert said[1].startswith("wrong.png: ")
+    assert len(said) == 2
+    infotext(someone)  # the first is made
+    assert someone.complaints == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .gallery import Picture, gallery, gallery_html
 from .job_view import JobView
 from .mask import MaskEditor
-from .notice import error_text, notice
+from .notice import error_text, message, notice
 from .picture import picture_input
 from .prompt import token_counter
 from .seed import SeedButtons
@@ -20,6 +20,7 @@ __all__ = [
     "error_text",
     "gallery",
     "gallery_html",
+    "message",
     "notice",
     "picture_input",
     "token_counter",
