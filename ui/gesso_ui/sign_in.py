@@ -6,9 +6,8 @@ import hmac
 import secrets
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import RedirectResponse
-from starlette.requests import Request
 
 from gesso import Standing
 
