@@ -12,6 +12,8 @@ from gesso_smoke.subject import Subject
 
 OF = "plugin"
 NEEDS: Needs = "import"
+LABELS = ("tabs", "stages", "tasks", "params", "records", "groups", "settings", "sections", "core")
+"""Keys that begin so are translations of what records say, which is their English."""
 
 
 def check(subject: Subject) -> None:
@@ -22,9 +24,12 @@ def check(subject: Subject) -> None:
     texts = {file.stem: _texts(file) for file in files}
     require("en" in texts, "locales/en.json is missing: its texts are what every other language falls back to.")
     english = texts["en"]
-    strangers = [key for key in english if not key.startswith(f"{subject.installed.name}.")]
-    require(not strangers, f"Its keys begin with {subject.installed.name!r} and a dot, unlike {strangers[:3]}.")
-    for language, found in texts.items():
+    name = subject.installed.name
+    own = (name, name.removesuffix("_tab"))
+    strangers = [key for key in english if key.removeprefix("js.").partition(".")[0] not in (*own, *LABELS)]
+    require(not strangers, f"Its keys begin with {name!r} and a dot (for scripts js.{name}.), unlike {strangers[:3]}.")
+    for language, whole in texts.items():
+        found = {key: text for key, text in whole.items() if key in english or key.partition(".")[0] not in LABELS}
         missing, stale = sorted(set(english) - set(found)), sorted(set(found) - set(english))
         require(not missing, f"{language}.json lacks {len(missing)} texts, such as {missing[:1]}.")
         require(not stale, f"{language}.json has {stale[:3]}, which en.json does not know.")
