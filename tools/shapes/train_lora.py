@@ -1,7 +1,7 @@
 """Train small LoRAs on the Shapes world: a style (outlines only) and a shape the model does not know (cross).
 
     python -m tools.shapes.train_lora outline --out plugins/lora/tests/data/outline.safetensors
-    python -m tools.shapes.train_lora cross --out plugins/lora/tests/data/cross.safetensors
+    python -m tools.shapes.train_lora cross --steps 1100 --out plugins/lora/tests/data/cross.safetensors
 
 The outline file is written as kohya's trainer does, the cross as PEFT and diffusers do. About ten minutes each on one
 core. Pictures are drawn from seeds, so that the same command gives the same training.
@@ -139,6 +139,11 @@ class Low(nn.Module):
         nn.init.zeros_(self.up.weight)
         layer.register_forward_hook(lambda _, given, out: out + self.up(self.down(given[0])))
 
+    def matrices(self) -> tuple[Tensor, Tensor]:
+        """(down, up) in half precision."""
+        down, up = (next(iter(module.parameters())).detach().half() for module in (self.down, self.up))
+        return down, up
+
 
 class Adapted:
     """The demo model with low-rank adapters on its layers. `lows` are by "unet.NAME" and "text_encoder.NAME"."""
@@ -231,9 +236,8 @@ def kohya_tensors(model: Adapted) -> dict[str, Tensor]:
     for name, low in model.lows.items():
         part, _, layer = name.partition(".")
         key = f"lora_{'unet' if part == 'unet' else 'te'}_{layer.replace('.', '_')}"
-        tensors[f"{key}.lora_down.weight"] = low.down.weight.detach().half()
-        tensors[f"{key}.lora_up.weight"] = low.up.weight.detach().half()
-        tensors[f"{key}.alpha"] = torch.tensor(float(len(low.down.weight))).half()
+        tensors[f"{key}.lora_down.weight"], tensors[f"{key}.lora_up.weight"] = low.matrices()
+        tensors[f"{key}.alpha"] = torch.tensor(float(len(low.matrices()[0]))).half()
     return tensors
 
 
@@ -241,8 +245,7 @@ def peft_tensors(model: Adapted) -> dict[str, Tensor]:
     """`unet.A.B.lora_A.weight`, `.lora_B.weight`; half precision."""
     tensors = {}
     for name, low in model.lows.items():
-        tensors[f"{name}.lora_A.weight"] = low.down.weight.detach().half()
-        tensors[f"{name}.lora_B.weight"] = low.up.weight.detach().half()
+        tensors[f"{name}.lora_A.weight"], tensors[f"{name}.lora_B.weight"] = low.matrices()
     return tensors
 
 
