@@ -9,6 +9,8 @@ from gesso import (
     Adapter,
     AdapterExampleFn,
     AdapterPatchesFn,
+    Panel,
+    PanelFn,
     Params,
     RecogniseAdapterFn,
     Record,
@@ -122,3 +124,8 @@ def gesso_filter_metadata(pairs: dict[str, Any], output: Output, ctx: RunContext
 
     found = used(ctx)
     return {**pairs, HASHES: ", ".join(f"{name}: {short}" for name, short in found.items())} if found else None
+
+
+@hookimpl
+def gesso_register_panels(registry: Registrar[Panel]) -> None:
+    registry.add(Panel(name=NAME, label="LoRA files", build=lazy(".ui:build", PanelFn), slot="prompts"))
