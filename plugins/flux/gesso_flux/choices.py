@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from gesso import Header, Match, Service
+from gesso import GessoError, Header, Match, Service
 
 from . import t5_keys
 from .params import AUTOMATIC, NAME
@@ -23,11 +23,12 @@ def t5xxl(service: Service) -> Sequence[tuple[str, Any]]:
     return _files(service, lambda header: bool(t5_keys.config(header, Match(family=NAME, variant=""))))
 
 
-def _files(service: Service, holds: Any) -> Sequence[tuple[str, Any]]:
-    entries = [entry for entry in service.library.entries("text_encoder") if entry.state == "ok"]
-    return [(AUTOMATIC, AUTOMATIC), *((e.name, e.name) for e in entries if holds(_header(service, e)))]
-
-
-def _header(service: Service, entry: Any) -> Header:
-    header: Header = service.library.header(entry.path)
-    return header
+def _files(service: Service, holds: Callable[[Header], bool]) -> Sequence[tuple[str, Any]]:
+    found = [(AUTOMATIC, AUTOMATIC)]
+    for entry in service.library.entries("text_encoder"):
+        try:
+            if entry.state == "ok" and holds(service.library.header(entry.path)):
+                found.append((entry.name, entry.name))
+        except GessoError:
+            continue  # a damaged file is no choice
+    return found

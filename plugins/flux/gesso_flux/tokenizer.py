@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from gesso import BadFileError
 
@@ -33,44 +34,43 @@ MOST_BYTES = 50_000_000
 def tokenizer_of(component: Component) -> Tokenizer:
     """The tokenizer of a loaded text encoder. BadFileError says where to put one when there is none."""
     reader = next(iter(component.weights.sources.values())).reader
-    path = Path(getattr(reader, "path", "."))
-    made = _from_file(reader, str(path))
-    if made is None:
-        found = beside(path)
-        made = _opened(found, found.stat().st_mtime_ns) if found is not None else _from_hub(path)
-    if any(made.token_to_id(token) is None for token in ("</s>", "<pad>")):
-        raise BadFileError(f"The tokenizer of {path} is none of T5: it lacks </s> or <pad>.")
-    return made
+    if reader not in _KEPT:
+        path = Path(getattr(reader, "path", "."))
+        made = _from_file(reader, str(path))
+        if made is None:
+            found = beside(path)
+            made = _opened(found) if found is not None else _from_hub(path)
+        if any(made.token_to_id(token) is None for token in ("</s>", "<pad>")):
+            raise BadFileError(f"The tokenizer of {path} is none of T5: it lacks </s> or <pad>.")
+        _KEPT[reader] = made
+    return _KEPT[reader]
+
+
+_KEPT: WeakKeyDictionary[WeightReader, Tokenizer] = WeakKeyDictionary()
+"""One each for the models in memory."""
 
 
 def count_tokens(text: str) -> int:
     """Tokens of a plain text by the tokenizer the hub's cache holds; 0 where it holds none: CLIP's count is shown."""
     found = _cached()
-    return 0 if found is None else len(_opened(found, 0).encode(text, add_special_tokens=False).ids)
+    return 0 if found is None else len(_opened(found).encode(text, add_special_tokens=False).ids)
 
 
 # --- where it may be ----------------------------------------------------------------------------------------------
 
 
-_KEPT: dict[str, Tokenizer | None] = {}
-
-
 def _from_file(reader: WeightReader, key: str) -> Tokenizer | None:
     """From metadata (JSON, or the lists of a GGUF file) or a tensor of the text encoder's own file."""
     metadata, tensors = reader.header.metadata, reader.header.tensors
-    mark = f"{key}:{len(tensors)}:{len(metadata)}"
-    if mark not in _KEPT:
-        made = None
-        text = next((metadata[name] for name in METADATA if name in metadata), None)
-        held = next((name for name in TENSORS if name in tensors), None)
-        if text is not None:
-            made = from_json(text, f"the metadata of {key}")
-        elif "tokenizer.ggml.tokens" in metadata and "tokenizer.ggml.scores" in metadata:
-            made = _from_gguf(metadata)
-        elif held is not None:
-            made = from_sentencepiece(bytes(reader.read(held).data.flatten().tolist()), f"{held} in {key}")
-        _KEPT[mark] = made
-    return _KEPT[mark]
+    text = next((metadata[name] for name in METADATA if name in metadata), None)
+    held = next((name for name in TENSORS if name in tensors), None)
+    if text is not None:
+        return from_json(text, f"the metadata of {key}")
+    if "tokenizer.ggml.tokens" in metadata and "tokenizer.ggml.scores" in metadata:
+        return _from_gguf(metadata, key)
+    if held is not None:
+        return from_sentencepiece(bytes(reader.read(held).data.flatten().tolist()), f"{held} in {key}")
+    return None
 
 
 def beside(path: Path) -> Path | None:
@@ -103,11 +103,11 @@ def _from_hub(path: Path) -> Tokenizer:
                 f"not give it ({type(error).__name__}: {str(error).splitlines()[0][:200]}).",
                 hint=f"Put tokenizer.json or spiece.model of {REPOSITORY} into {folder}; any T5 v1.1's is the same.",
             ) from None
-    return _opened(found, 0)
+    return _opened(found)
 
 
 @functools.lru_cache(maxsize=8)
-def _opened(path: Path, modified: int) -> Tokenizer:
+def _opened(path: Path) -> Tokenizer:
     if path.stat().st_size > MOST_BYTES:
         raise BadFileError(f"{path} is too large for a tokenizer.")
     data = path.read_bytes()
@@ -129,11 +129,14 @@ def from_json(text: str, where: str) -> Tokenizer:
         raise BadFileError(f"{where} is no tokenizer.json: {error}.", hint="Download it again.") from None
 
 
-def _from_gguf(metadata: dict[str, str]) -> Tokenizer:
-    tokens, scores = (json.loads(metadata[f"tokenizer.ggml.{name}"]) for name in ("tokens", "scores"))
-    charsmap = metadata.get("tokenizer.ggml.precompiled_charsmap")
-    unknown = int(metadata.get("tokenizer.ggml.unknown_token_id", 2))
-    return unigram(list(zip(tokens, scores, strict=True)), unknown, bytes(json.loads(charsmap)) if charsmap else b"")
+def _from_gguf(metadata: dict[str, str], key: str) -> Tokenizer:
+    try:
+        tokens, scores = (json.loads(metadata[f"tokenizer.ggml.{name}"]) for name in ("tokens", "scores"))
+        charsmap = bytes(json.loads(metadata.get("tokenizer.ggml.precompiled_charsmap", "[]")))
+        unknown = int(metadata.get("tokenizer.ggml.unknown_token_id", 2))
+        return unigram(list(zip(tokens, scores, strict=True)), unknown, charsmap)
+    except Exception as error:  # the library raises bare Exceptions
+        raise BadFileError(f"The tokenizer in {key} is damaged ({error}).", hint="Download it again.") from None
 
 
 def from_sentencepiece(data: bytes, where: str) -> Tokenizer:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from gesso import BadFileError, Header, TensorInfo
 from gesso_flux.tokenizer import REPOSITORY, beside, from_sentencepiece, tokenizer_of
@@ -43,12 +44,15 @@ def spiece(pieces: list[tuple[str, float]]) -> bytes:
 def component(path: Path, *, data: bytes = b"", **metadata: str) -> Any:
     """What `tokenizer_of` looks at: the reader of the first weight."""
     info = {"spiece_model": TensorInfo(format="U8", shape=(len(data),), start=0, end=len(data))} if data else {}
-    import torch
 
-    reader = SimpleNamespace(
-        header=Header(container="safetensors", tensors=info, metadata=metadata), path=path,
-        read=lambda name: SimpleNamespace(data=torch.frombuffer(bytearray(data), dtype=torch.uint8)),
-    )  # fmt: skip
+    class Reader:
+        header = Header(container="safetensors", tensors=info, metadata=metadata)
+
+        def read(self, name: str) -> Any:
+            return SimpleNamespace(data=torch.frombuffer(bytearray(data), dtype=torch.uint8))
+
+    reader = Reader()
+    reader.path = path  # type: ignore[attr-defined]
     return SimpleNamespace(weights=SimpleNamespace(sources={"x": SimpleNamespace(reader=reader)}))
 
 
