@@ -49,8 +49,8 @@ def test_what_was_typed_goes_before_the_last_run_before_the_profile(service):
     assert shown["prompt"]["value"] == "of the last run"
     assert (shown["steps"].value, shown["steps"].maximum) == (400, 400)
     assert shown["sampler"]["value"] == "euler", "what a browser kept and cannot be shown is passed over"
-    assert shown["width"]["value"] == 128
-    assert shown["cfg_scale"]["value"] == last.cfg_scale
+    assert "value" not in shown["width"], "it shows that already"
+    assert "value" not in shown["cfg_scale"]
     fresh = {c.name: update for c, update in zip(form.controls, form.prefilled(None, {}), strict=True)}
     assert "value" not in fresh["steps"], "the profile is what the form was made with"
     assert form.component("cfg_scale").value == service.profile("shapes")["cfg_scale"]

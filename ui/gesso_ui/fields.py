@@ -25,7 +25,7 @@ Choices = list[tuple[str, Any]]
 def control(name: str, field: FieldInfo, info: ParamInfo, choices: Choices, *, key: str = "", **look: Any) -> Any:
     """The component for a field. What it holds, `value_of` turns into what the record takes.
 
-    `key` is what its texts are looked up by: "params.hires.scale"; without one they are as the record says.
+    `key` is what its texts are looked up by: "params.clock.zone"; without one they are as the record says.
     """
     kind = kind_of(field)
     low, high = bounds(field)

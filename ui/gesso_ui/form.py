@@ -257,14 +257,18 @@ class RequestForm:
         return [made.component for made in self.controls if not takes_file(made.field)]
 
     def prefilled(self, last: Request | None, draft: Mapping[str, Any]) -> list[Any]:
-        """What every control shows when somebody comes: what was typed there (`draft`, by the components' ids), else
-        what the last run had, else what it was made with, which is the model's profile over the field's default."""
+        """What every control of a fresh page is to show: what was typed there (`draft`, by the components' ids), else
+        what the last run had, else what it was made with, which is the model's profile over the field's default.
+        `gr.skip()` where it shows that already."""
         updates = self.updates(last) if last is not None else [gr.skip() for _ in self.controls]
         for place, made in enumerate(self.controls):
             value = draft.get(made.component.elem_id)
             if value is not None and not takes_file(made.field) and _fits(made.component, value):
                 updates[place] = _within(made.component, value)
-        return updates
+        return [
+            gr.skip() if isinstance(update, dict) and update.get("value", made.component.value) == made.component.value
+            else update for made, update in zip(self.controls, updates, strict=True)
+        ]  # fmt: skip
 
     def _update(self, made: Control, request: Request) -> Any:
         if made.component is self.component("seed") or (made.section and not self._applies(made, request.model_dump())):

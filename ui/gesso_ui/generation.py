@@ -114,7 +114,10 @@ def _wire(page: Page, form: RequestForm, view: JobView, generate: gr.Button, res
         size = service.profile(model) if model else {}
         return [size.get("width", gr.skip()), size.get("height", gr.skip())]
 
-    def on_load(draft: str, request: gr.Request) -> list[Any]:
+    own = [place for place, made in enumerate(form.controls) if not made.section]
+    rest = [place for place, made in enumerate(form.controls) if made.section]
+
+    def prefilled(draft: str, request: gr.Request) -> list[Any]:
         """What was typed here and not run, else what this session asked for last in this tab."""
         jobs = service.queue.jobs(owner=owner_of(request), kind="generate", newest_first=True, limit=20)
         last = next((record.job.request for record in jobs if form.fits(record.job.request)), None)
@@ -126,7 +129,21 @@ def _wire(page: Page, form: RequestForm, view: JobView, generate: gr.Button, res
     form.component("model").input(
         on_model, form.component("model"), [form.component("width"), form.component("height")], **PRIVATE
     )
-    page.on_load(on_load, form.inputs, draft=form.name)
+
+    def on_load(draft: str, request: gr.Request) -> list[Any]:
+        """gesso's own controls; plugins' only when there is something to put into them, which is for `on_rest`."""
+        updates = prefilled(draft, request)
+        wanted = draft or " " if any(updates[place] != gr.skip() for place in rest) else gr.skip()
+        return [wanted, *(updates[place] for place in own)]
+
+    def on_rest(draft: str, request: gr.Request) -> list[Any]:
+        updates = prefilled(draft, request)
+        return [updates[place] for place in rest]
+
+    # Plugins bring hundreds of controls, and Gradio takes seconds to look so many outputs up, changed or not.
+    more = gr.Textbox(elem_classes="gesso-hidden")
+    more.change(on_rest, more, [form.inputs[place] for place in rest], **PRIVATE)
+    page.on_load(on_load, [more, *(form.inputs[place] for place in own)], draft=form.name)
     page.keep(form.name, form.kept)
 
 

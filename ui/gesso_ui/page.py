@@ -57,8 +57,10 @@ class Shell:
         """Store values in the person's browser: see `gesso.Page`."""
         ids = json.dumps([component.elem_id for component in components])
         script = f"(...values) => window.gessoDrafts.keep({json.dumps(draft)}, {ids}, values)"
-        changes = [component.change for component in components]
-        gr.on(changes, None, list(components), js=script, show_progress="hidden", api_visibility="private")
+        # One event, fired by drafts.js a moment after whatever somebody does: one for each component, of which plugins
+        # bring hundreds, would cost Gradio seconds.
+        button = gr.Button(elem_classes="gesso-keep-button")
+        button.click(None, list(components), js=script, show_progress="hidden", api_visibility="private", queue=False)
 
     def takes(self, label: str, take: Callable[[dict[str, Any]], Sequence[Any]], outputs: Sequence[Any]) -> None:
         """This tab takes pictures: see `gesso.Page`."""

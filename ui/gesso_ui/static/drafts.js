@@ -1,26 +1,25 @@
-// What is typed in a tab outlives a reload: kept in this browser, by the controls' ids, a moment after the last change.
+// What is typed in a tab outlives a reload: kept in this browser, by the controls' ids, soon after whatever somebody does.
 
-const PAUSE_MS = 400;
-const timers = {};
-const waiting = {};
+const SOON_MS = 300;
+const LATER_MS = 2000; // what the server sends in answer
 const place = (name) => `gesso-draft-${name}`;
+const timers = new WeakMap();
 
-function write(name) {
-  clearTimeout(timers[name]);
-  if (!waiting[name]) return;
+function keep(name, ids, values) {
   try {
-    localStorage.setItem(place(name), JSON.stringify(waiting[name]));
+    localStorage.setItem(place(name), JSON.stringify(Object.fromEntries(ids.map((id, i) => [id, values[i]]))));
   } catch {
     localStorage.removeItem(place(name)); // full, or not allowed: then the last run is what a reload shows
   }
-  delete waiting[name];
 }
 
-function keep(name, ids, values) {
-  waiting[name] = Object.fromEntries(ids.map((id, i) => [id, values[i]]));
-  clearTimeout(timers[name]);
-  timers[name] = setTimeout(write, PAUSE_MS, name);
+function touched(event) {
+  const tab = event.isTrusted && event.target.closest?.('[role="tabpanel"]');
+  const button = tab && tab.querySelector(".gesso-keep-button");
+  if (!button) return;
+  for (const timer of timers.get(button) ?? []) clearTimeout(timer);
+  timers.set(button, [SOON_MS, LATER_MS].map((ms) => setTimeout(() => button.click(), ms)));
 }
 
+for (const kind of ["input", "change", "click", "keyup", "pointerup"]) document.addEventListener(kind, touched, true);
 window.gessoDrafts = { keep, read: (name) => localStorage.getItem(place(name)) ?? "" };
-addEventListener("pagehide", () => Object.keys(waiting).forEach(write));
