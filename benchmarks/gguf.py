@@ -29,7 +29,7 @@ from gguf import quants
 from gesso import Weight
 from gesso_gguf.blocks import DECODERS
 from gesso_gguf.header import SIZES
-from gesso_gguf.layers import build
+from gesso_gguf.layers import build, dequantise
 
 BATCHES = (1, 2, 4, 8, 16)
 LINEAR = ("Q8_0", "Q4_0")
@@ -67,9 +67,10 @@ def ulps(found: torch.Tensor, wanted: np.ndarray[Any, Any]) -> int:
 def decoding(kind: str, side: int, repeats: int) -> dict[str, Any]:
     values, size = SIZES[kind]
     raw = blocks(kind, side * side // values)
+    weight = Weight(kind, (raw.shape[0], values), {"data": raw})
     theirs = diffusers_gguf.dequantize_functions.get(Kind[kind])
     jobs: dict[str, Job] = {
-        "gesso": lambda: DECODERS[kind](raw),
+        "gesso": lambda: dequantise(weight, dtype=torch.float32),
         "gguf_py": lambda: quants.dequantize(raw.numpy(), Kind[kind]),
     }
     if theirs is not None:
@@ -77,7 +78,7 @@ def decoding(kind: str, side: int, repeats: int) -> dict[str, Any]:
     wanted = quants.dequantize(raw.numpy(), Kind[kind]).reshape(raw.shape[0], values)
     times = best(jobs, repeats)
     amount = wanted.nbytes / 1e9
-    return {"type": kind, "max_ulp": ulps(DECODERS[kind](raw), wanted),
+    return {"type": kind, "max_ulp": ulps(dequantise(weight, dtype=torch.float32), wanted),
             "gb_s": {name: round(amount / seconds, 2) for name, seconds in times.items()}}  # fmt: skip
 
 

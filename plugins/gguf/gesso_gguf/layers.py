@@ -11,14 +11,23 @@ from .header import SIZES
 
 LINEAR_KERNELS = ("Q4_0",)
 """Formats that linear layers need not decode."""
+PIECE = 1 << 20
+"""Values decoded at once on a CPU."""
 FEW = 64
 """Rows of input up to which torch's int4 kernel is faster than decoding (measured: benchmarks/gguf.py)."""
 
 
 def dequantise(weight: Weight, *, dtype: torch.dtype) -> torch.Tensor:
-    """The values of a weight in GGUF's blocks."""
-    _, size = SIZES[weight.format]
-    return DECODERS[weight.format](weight.data.reshape(-1, size)).to(dtype).reshape(weight.shape)
+    """The values of a weight in GGUF's blocks. On a CPU in pieces, which stay in its caches and take little memory."""
+    values, size = SIZES[weight.format]
+    decode, blocks = DECODERS[weight.format], weight.data.reshape(-1, size)
+    step = PIECE // values
+    if blocks.device.type != "cpu" or blocks.shape[0] <= step:
+        return decode(blocks).to(dtype).reshape(weight.shape)
+    decoded = torch.empty(blocks.shape[0], values, dtype=dtype)
+    for start in range(0, blocks.shape[0], step):
+        decoded[start : start + step] = decode(blocks[start : start + step])
+    return decoded.reshape(weight.shape)
 
 
 def build(

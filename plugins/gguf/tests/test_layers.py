@@ -82,6 +82,12 @@ def test_few_rows_of_bf16(reader: GgufReader, rows: int) -> None:
     assert ("int4" in layer._buffers) == fast
 
 
+def test_large_weights_are_decoded_in_pieces(reader: GgufReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "PIECE", 32 * 7)
+    for name in ("linear", "table", "split"):
+        assert torch.equal(dequantise(reader.read(name), dtype=torch.float32), values(reader, name))
+
+
 def test_fused_rows_are_cut_with_their_scales(reader: GgufReader) -> None:
     weight, all_values = reader.read("linear"), values(reader, "linear")
     part = transformed(weight, Rename(target="", source="", rows=(32, 64)), dequantise)
