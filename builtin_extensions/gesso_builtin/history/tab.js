@@ -116,7 +116,7 @@ class Tab {
     for (const [name, rows] of Object.entries(values)) {
       const list = this.find(`[data-filter="${name}"]`);
       const now = list.value;
-      const options = rows.map((row) => new Option(`${row.label} (${row.count.toLocaleString()})`, row.value));
+      const options = rows.map((row) => new Option(`${row.label} (${row.count.toLocaleString(document.documentElement.lang)})`, row.value));
       list.replaceChildren(list.options[0], ...options);
       list.value = now;
     }
@@ -125,7 +125,7 @@ class Tab {
   // Everything that tells how many there are.
   tell() {
     const { total, chosen } = this.grid;
-    this.find(".gh-count").textContent = say("js.history.count", { count: total.toLocaleString() });
+    this.find(".gh-count").textContent = say("js.history.count", { count: total.toLocaleString(document.documentElement.lang) });
     const filters = [...this.element.querySelectorAll("[data-filter]")].filter((one) => one.value).length;
     const narrowed = filters > 0 || this.find(".gh-search").value.trim() !== "";
     this.find(".gh-used").textContent = filters || "";
@@ -135,7 +135,7 @@ class Tab {
     empty.textContent = say(`js.history.empty.${narrowed ? "found" : this.trash ? "trash" : "all"}`);
     const bar = this.find(".gh-chosen");
     bar.hidden = chosen.size === 0;
-    this.find(".gh-chosen-count").textContent = say("js.history.chosen", { count: chosen.size.toLocaleString() });
+    this.find(".gh-chosen-count").textContent = say("js.history.chosen", { count: chosen.size.toLocaleString(document.documentElement.lang) });
     bar.querySelector('[data-do="delete"]').hidden = this.trash;
     for (const name of ["restore", "purge"]) bar.querySelector(`[data-do="${name}"]`).hidden = !this.trash;
     this.find(".gh-scroll").classList.toggle("gh-choosing", this.choosing);
@@ -216,7 +216,7 @@ class Tab {
       await asked(what, { ids });
       for (const id of ids) this.grid.chosen.delete(id);
       this.undo = what === "delete" ? ids : null;
-      this.toast(say(`js.history.done.${what}`, { count: ids.length.toLocaleString() }));
+      this.toast(say(`js.history.done.${what}`, { count: ids.length.toLocaleString(document.documentElement.lang) }));
       await this.reload({ keep: true });
     } catch (error) {
       this.undo = null;

@@ -41,7 +41,7 @@ export class Viewer {
     if (this.image.getAttribute("src") !== url) this.image.src = url;
     this.image.alt = picture.title;
     this.root.querySelector(".gh-picture").classList.remove("gh-real");
-    const place = say("js.history.place", { number: (index + 1).toLocaleString(), total: this.grid.total.toLocaleString() });
+    const place = say("js.history.place", { number: (index + 1).toLocaleString(document.documentElement.lang), total: this.grid.total.toLocaleString(document.documentElement.lang) });
     this.root.querySelector(".gh-place").textContent = place;
     this.button("previous").disabled = index === 0;
     this.button("next").disabled = index + 1 >= this.grid.total;
