@@ -7,6 +7,8 @@ import importlib
 import logging
 
 _log = logging.getLogger(__name__)
+# diffusers imports bitsandbytes wherever it is installed, and that then asks everybody for a package it can do without.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 @functools.cache
