@@ -31,6 +31,7 @@ WIDTHS = {
     "wide": {"width": 1440, "height": 900}, "tablet": {"width": 768, "height": 1024},
     "phone": {"width": 360, "height": 740},
 }  # fmt: skip
+THEMES = ("dark", "light", "contrast")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
@@ -57,6 +58,15 @@ def serving(home: Path, *options: str) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def open_page(browser: Any, url: str, theme: str) -> Page:
+    """The page as somebody new who has chosen a theme."""
+    context = browser.new_context(viewport=WIDTHS["wide"])
+    context.add_cookies([{"name": "gesso_theme", "value": theme, "url": url}])
+    page: Page = context.new_page()
+    page.goto(url)
+    return page
 
 
 def fill(page: Page, **fields: str) -> None:
@@ -117,10 +127,9 @@ SCENES: dict[str, Callable[[Page], None]] = {
 
 
 def shoot(browser: Any, url: str, folder: Path, everything: bool) -> None:
-    """Every scene wide, dark and light; narrow ones only at work and light, unless `everything` is wanted."""
-    for scheme in ("dark", "light"):
-        page = browser.new_page(color_scheme=scheme, viewport=WIDTHS["wide"])
-        page.goto(url)
+    """Every scene wide, in every theme; narrow ones only at work and light, unless `everything` is wanted."""
+    for scheme in THEMES:
+        page = open_page(browser, url, scheme)
         page.wait_for_selector(".gesso-generate-button", timeout=PATIENCE_MS)
         for scene, play in SCENES.items():
             play(page)
@@ -137,9 +146,8 @@ def shoot(browser: Any, url: str, folder: Path, everything: bool) -> None:
 
 def shoot_extensions(browser: Any, url: str, folder: Path, everything: bool) -> None:
     """The Extensions tab, with plugins that fail in several ways."""
-    for scheme in ("dark", "light"):
-        page = browser.new_page(color_scheme=scheme, viewport=WIDTHS["wide"])
-        page.goto(url)
+    for scheme in THEMES:
+        page = open_page(browser, url, scheme)
         page.get_by_role("tab", name="Extensions", exact=True).click(timeout=PATIENCE_MS)
         page.wait_for_selector(".gx-card", timeout=PATIENCE_MS)
         page.locator(".gx-card summary", has_text="Traceback").first.click()
