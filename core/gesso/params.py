@@ -167,7 +167,7 @@ class Params(BaseModel):
 
     @classmethod
     def shared_names(cls) -> tuple[str, ...]:
-        """Keys of infotext and of A1111's REST API that it reads or writes beside their owner ("Denoising strength")."""
+        """Keys of infotext and of A1111's REST API that it shares with their owner ("Denoising strength")."""
         return ()
 
     @classmethod
