@@ -107,7 +107,7 @@ def inpainted(page: Page) -> None:
     ImageDraw.Draw(mask).rectangle((6, 6, 121, 121), fill=255)
     buffer = io.BytesIO()
     mask.save(buffer, "PNG")
-    page.locator("#tab-txt2img .gesso-send-button").first.click()
+    page.locator("#tab-txt2img .gesso-send-button", has_text="img2img").first.click()
     page.wait_for_selector("#img2img-img2img-Img2ImgParams-init img", timeout=PATIENCE_MS)
     page.locator("#img2img-prompt textarea").fill("a large green heart on a purple background")
     page.locator("#tab-img2img button.label-wrap", has_text=re.compile(r"^\s*Inpaint")).click()
