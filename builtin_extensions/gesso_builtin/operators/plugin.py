@@ -42,7 +42,7 @@ def gesso_register_operators(registry: Registrar[Operator]) -> None:
         Operator(
             name="fp8",
             label="fp8",
-            formats=(*FLOAT8, *PLAIN),
+            formats=FLOAT8,
             build=lazy(".decode:build_fp8", OperatorFn),
             dequantise=lazy(".decode:dequantise", DequantiseFn),
         )
