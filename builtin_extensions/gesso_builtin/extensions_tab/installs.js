@@ -42,8 +42,8 @@ function button(key, pressed, kind = "") {
 }
 
 function table(changes) {
-  const cells = (row) => [say(`js.installs.kind.${row.kind}`), row.name, row.old, row.new].map((text) => made("td", text));
-  const names = ["what", "distribution", "from", "to"].map((name) => made("th", say(`js.installs.${name}`)));
+  const cells = (row) => [say(`js.extensions.kind.${row.kind}`), row.name, row.old, row.new].map((text) => made("td", text));
+  const names = ["what", "distribution", "from", "to"].map((name) => made("th", say(`js.extensions.${name}`)));
   const rows = changes.map((row) => made("tr", "", {}, ...cells(row)));
   const head = made("thead", "", {}, made("tr", "", {}, ...names));
   return made("div", "", { className: "gx-scroll" }, made("table", "", {}, head, made("tbody", "", {}, ...rows)));
@@ -51,11 +51,11 @@ function table(changes) {
 
 function proposal(work) {
   const { changes, plugins, notes } = work.proposal;
-  const uses = (one) => one.capabilities.join(", ") || say("js.installs.nothing_more");
+  const uses = (one) => one.capabilities.join(", ") || say("js.extensions.nothing_more");
   return [
     ...(changes.length ? [table(changes)] : []),
-    ...plugins.map((one) => made("p", say("js.installs.declares", { plugin: `${one.id} ${one.version}`, uses: uses(one) }))),
-    ...(plugins.length ? [made("p", say("js.installs.is_code"), { className: "gx-hint" })] : []),
+    ...plugins.map((one) => made("p", say("js.extensions.declares", { plugin: `${one.id} ${one.version}`, uses: uses(one) }))),
+    ...(plugins.length ? [made("p", say("js.extensions.is_code"), { className: "gx-hint" })] : []),
     ...notes.map((note) => made("p", note, { className: "gx-hint" })),
   ];
 }
@@ -66,16 +66,16 @@ function drawWork() {
   const work = memory.work;
   place.hidden = !work;
   if (!work) return;
-  const what = [work.action && say(`js.installs.${work.action}`), ...(work.names ?? [])].filter(Boolean).join(" ");
-  const leave = button("js.installs.leave", () => show(null));
-  const parts = [made("h3", what), made("p", say(`js.installs.phase.${work.phase}`))];
+  const what = [work.action && say(`js.extensions.${work.action}`), ...(work.names ?? [])].filter(Boolean).join(" ");
+  const leave = button("js.extensions.leave", () => show(null));
+  const parts = [made("h3", what), made("p", say(`js.extensions.phase.${work.phase}`))];
   if (BUSY.has(work.phase)) parts.push(made("p", work.lines.at(-1) ?? "", { className: "gx-hint gesso-loading" }));
   if (["proposed", "nothing"].includes(work.phase)) parts.push(...proposal(work));
   if (work.error) parts.push(made("pre", work.error));
   const buttons = made("footer", "", {});
   if (work.phase === "proposed") {
     const kind = work.action === "uninstall" ? "gesso-danger" : "gesso-primary";
-    buttons.append(button("js.installs.go_on", () => follow(askInstalls(`/${work.id}/apply`, {}), work), kind));
+    buttons.append(button("js.extensions.go_on", () => follow(askInstalls(`/${work.id}/apply`, {}), work), kind));
   }
   if (!BUSY.has(work.phase)) buttons.append(leave);
   place.replaceChildren(...parts, buttons);

@@ -16,9 +16,9 @@ def gesso_register_tabs(registry: Registrar[Tab]) -> None:
 
 @hookimpl
 def gesso_register_assets(registry: Registrar[Asset]) -> None:
-    registry.add(Asset(name="extensions_tab", file=Path(__file__).with_name("tab.css")))
+    registry.add(Asset(name="extensions_tab", label="Extensions tab", file=Path(__file__).with_name("tab.css")))
 
 
 @hookimpl
 def gesso_register_locales(registry: Registrar[Locale]) -> None:
-    registry.add(Locale(name="extensions_tab", folder=Path(__file__).with_name("locales")))
+    registry.add(Locale(name="extensions_tab", label="Extensions tab", folder=Path(__file__).with_name("locales")))
