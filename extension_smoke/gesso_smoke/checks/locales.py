@@ -22,10 +22,12 @@ def check(subject: Subject) -> None:
     if not files:
         raise NotApplicable("It brings no translations.")
     texts = {file.stem: _texts(file) for file in files}
-    require("en" in texts, "locales/en.json is missing: its texts are what every other language falls back to.")
-    english = texts["en"]
     name = subject.installed.name
     own = (name, name.removesuffix("_tab"))
+    if "en" not in texts:
+        _check_pack(texts, own)
+        return
+    english = texts["en"]
     strangers = [key for key in english if key.removeprefix("js.").partition(".")[0] not in (*own, *LABELS)]
     require(not strangers, f"Its keys begin with {name!r} and a dot (for scripts js.{name}.), unlike {strangers[:3]}.")
     for language, whole in texts.items():
@@ -36,6 +38,17 @@ def check(subject: Subject) -> None:
         for key, text in found.items():
             wanted, held = _placeholders(english[key]), _placeholders(text)
             require(wanted == held, f"{language}.json: {key} has the placeholders {held}, not {wanted}.")
+
+
+def _check_pack(texts: dict[str, dict[str, str]], own: tuple[str, ...]) -> None:
+    """Languages for what others say, by its English; who says something by a key says it in English first."""
+    for language, whole in texts.items():
+        keys = [key for key in whole if key.removeprefix("js.").partition(".")[0] in own and " " not in key]
+        missing = "locales/en.json is missing: its texts are what every other language falls back to."
+        require(not keys, f"{missing} {language}.json has {keys[:1]}.")
+        for english, text in whole.items():
+            wanted, held = _placeholders(english), _placeholders(text)
+            require(wanted == held, f"{language}.json: {english} has the placeholders {held}, not {wanted}.")
 
 
 def _texts(file: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ LINEAR_KERNELS = ("Q4_0",)
 PIECE = 1 << 20
 """Values decoded at once on a CPU."""
 FEW = 64
-"""Rows of input up to which torch's int4 kernel is faster than decoding (measured: benchmarks/gguf.py)."""
+"""Rows of input up to which torch's int4 kernel is faster than decoding (measured: benchmarks/gguf_speed.py)."""
 
 
 def dequantise(weight: Weight, *, dtype: torch.dtype) -> torch.Tensor:

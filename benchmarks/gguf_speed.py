@@ -1,6 +1,6 @@
 """GGUF's block types decoded, and linear layers on a CPU: gesso against gguf-py and diffusers, in one run.
 
-    python benchmarks/gguf.py [--types Q8_0,Q4_0] [--side 3072] [--repeats 5] [--threads N]
+    python benchmarks/gguf_speed.py [--types Q8_0,Q4_0] [--side 3072] [--repeats 5] [--threads N]
 
 Prints JSON. Decoding is in gigabytes of float32 a second; the error against gguf-py is in units in the last place. Each
 time is the best of the repeats, taken in turn, since other programs only ever make it longer. Needs gesso-gguf.
