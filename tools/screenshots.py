@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, ViewportSize
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
-WIDTHS = {
+WIDTHS: dict[str, ViewportSize] = {
     "wide": {"width": 1440, "height": 900}, "tablet": {"width": 768, "height": 1024},
     "phone": {"width": 360, "height": 740},
 }  # fmt: skip
