@@ -106,8 +106,12 @@ class Shop(Overlay):
         """The plugins of this environment itself, by name: neither gesso's own nor those installed beside it."""
         answer = self.plugins("list", "--json")
         assert answer.returncode == 0, answer.stderr
+        return self.own(answer.stdout)
+
+    def own(self, listed: str) -> dict[str, dict[str, Any]]:
+        """As `states`, of what `gesso plugins list --json` has printed."""
         beside = {entry.dist for entry in discover().entries}
-        return {state["name"]: state for state in json.loads(answer.stdout) if state["dist"] not in beside}
+        return {state["name"]: state for state in json.loads(listed) if state["dist"] not in beside}
 
     def freeze(self) -> list[str]:
         return self.run("-m", "pip", "freeze").stdout.splitlines()

@@ -155,7 +155,7 @@ def test_the_whole_command_killed_in_its_phases(shop: Any, when: str):
     listed = shop.plugins("list", "--json")
     assert shop.files() == before
     assert not shop.pending.exists()
-    assert {s["name"]: s["version"] for s in json.loads(listed.stdout) if not s["built_in"]} == {"up": "1.0"}
+    assert {name: state["version"] for name, state in shop.own(listed.stdout).items()} == {"up": "1.0"}
     if when == "Probing":
         assert "'update up' was cut short and has been undone" in listed.stderr
         assert [(c["phase"], c["reason"]) for c in shop.history()] == [("undone", "It was cut short.")]
