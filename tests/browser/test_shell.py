@@ -132,6 +132,8 @@ def test_what_is_typed_and_chosen_outlives_a_reload(visit):
     someone.page.get_by_role("button", name="Swap").first.click()
     someone.wait_until("document.querySelector('#txt2img-width input[type=number]').value === '112'")
     someone.wait_until("document.querySelector('.gesso-tokens').textContent === '8000/8025'")
+    kept = "JSON.parse(window.gessoDrafts.read('txt2img') || '{}')"
+    someone.wait_until(f"{kept}['txt2img-width'] == 112 && {kept}['txt2img-prompt'].length === 40000")
     someone.page.reload()
     someone.wait(".gesso-generate-button")
     someone.wait_until("document.querySelector('#txt2img-prompt textarea').value.length === 40000")

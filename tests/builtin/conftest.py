@@ -14,7 +14,7 @@ from PIL import Image
 
 from gesso.jobs.executors import InlineExecutor
 from gesso.paths import Paths
-from gesso.plugins.host import Host
+from gesso.plugins.host import Host, Selection
 from gesso.service import Service
 from gesso.types import Job, JobEvent
 
@@ -89,6 +89,6 @@ class Demo:
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """All built-ins, jobs in this process."""
     paths = Paths.of(tmp_path_factory.mktemp("demo"))
-    service = Service(Host.load("both", home=paths.home), paths)
+    service = Service(Host.load("both", home=paths.home, selection=Selection(safe_mode=True)), paths)
     yield Demo(service)
     service.close()

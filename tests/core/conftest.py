@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 
 from gesso.jobs.queue import JobQueue
 from gesso.paths import Paths
-from gesso.plugins.host import Host
+from gesso.plugins.host import Host, Selection
 from gesso.service import Service
 from gesso.store import Store
 from gesso.types import Job, JobEvent, ModelRef, Request
@@ -55,7 +55,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Built-in plugins, jobs in this process; shared, since the models in memory are."""
     paths = Paths.of(tmp_path_factory.mktemp("service"))
-    made = Service(Host.load("both", home=paths.home), paths)
+    made = Service(Host.load("both", home=paths.home, selection=Selection(safe_mode=True)), paths)
     yield made
     made.close()
 

@@ -121,7 +121,8 @@ def test_the_commands_that_pages_show_exist(repository: Path, gesso_home):
     for arguments in commands:
         words = [word for word in arguments[:2] if re.fullmatch(r"[a-z][a-z0-9-]*", word)]
         text = next((help_ for n in (2, 1) if (help_ := _help(helps, words[:n]))), "")
-        options = [word for word in arguments if word.startswith("--")]
+        before_words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        options = [word for word in before_words if word.startswith("--")]
         if not text or not set(options) <= set(re.findall(r"--[a-z][a-z0-9-]*", text)):
             wrong.append(" ".join(arguments))
     assert wrong == []

@@ -1,7 +1,6 @@
 // What is typed in a tab outlives a reload: kept in this browser, by the controls' ids, soon after whatever somebody does.
 
-const SOON_MS = 300;
-const LATER_MS = 2000; // what the server sends in answer
+const AFTER_MS = [300, 1000, 2000]; // the later ones for what the server sends in answer
 const place = (name) => `gesso-draft-${name}`;
 const timers = new WeakMap();
 
@@ -18,7 +17,7 @@ function touched(event) {
   const button = tab && tab.querySelector(".gesso-keep-button");
   if (!button) return;
   for (const timer of timers.get(button) ?? []) clearTimeout(timer);
-  timers.set(button, [SOON_MS, LATER_MS].map((ms) => setTimeout(() => button.click(), ms)));
+  timers.set(button, AFTER_MS.map((ms) => setTimeout(() => button.click(), ms)));
 }
 
 for (const kind of ["input", "change", "click", "keyup", "pointerup"]) document.addEventListener(kind, touched, true);
