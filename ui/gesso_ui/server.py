@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import threading
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gesso import HostService, InvalidInputError
@@ -57,15 +60,28 @@ def serve(service: HostService, *, host: str = "127.0.0.1", port: int = 7860, br
     name = f"[{host}]" if ":" in host else host
     url = f"http://{name}:{number}"
     _set_gradio_up(service)
-    from .app import make_app
-    from .sign_in import SignIn
+    with _no_collection():
+        from .app import make_app
+        from .sign_in import SignIn
 
-    sign_in = SignIn()
-    app = make_app(service, sign_in)
+        sign_in = SignIn()
+        app = make_app(service, sign_in)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=PATIENCE_S)
     server = uvicorn.Server(settings)
     threading.Thread(target=_announce, args=(service, server, url, sign_in, browser), daemon=True).start()
     server.run(sockets=[bound])
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """What is imported and built here stays. To look for garbage among it is a quarter of the time that importing
+    Gradio takes, and is not worth it later either."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _set_gradio_up(service: HostService) -> None:

@@ -9,16 +9,20 @@ import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import Session
 
 from gesso.errors import InvalidInputError
 from gesso.store.errors import from_database, from_file, is_passing
 from gesso.store.schema import Base
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
+
 
 T = TypeVar("T")
 BUSY_S = 10.0
@@ -111,7 +115,11 @@ class Database:
 
     def upsert(self, table: type[Base]) -> postgresql.Insert | sqlite.Insert:
         """INSERT with ON CONFLICT, which both databases have and SQLAlchemy's common INSERT has not."""
-        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+        if self.is_sqlite:
+            return sqlite.insert(table)
+        from sqlalchemy.dialects import postgresql  # a tenth of a second that nobody with a file need wait
+
+        return postgresql.insert(table)
 
     def close(self) -> None:
         """Give every connection back. SQLite then folds its write-ahead log into the database file."""
