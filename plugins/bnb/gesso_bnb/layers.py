@@ -75,7 +75,8 @@ def dequantise(weight: Weight, *, dtype: torch.dtype) -> torch.Tensor:
         return (weight.data.float() * weight.tensors["scale"]).to(dtype)
     from bitsandbytes import functional
 
-    return functional.dequantize_4bit(weight.data.reshape(-1, 1), _state(weight, dtype))
+    values: torch.Tensor = functional.dequantize_4bit(weight.data.reshape(-1, 1), _state(weight, dtype))
+    return values
 
 
 def multiply_4bit(layer: HeldLinear, x: torch.Tensor) -> torch.Tensor | None:

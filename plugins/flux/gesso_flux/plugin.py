@@ -144,7 +144,7 @@ def gesso_filter_metadata(pairs: dict[str, Any], output: Output, ctx: RunContext
         return None
     from .transformer import guidance
 
-    used = {MODULES[name]: ref.name for name, ref in ctx.job.components.items() if name in MODULES}
+    used: dict[str, Any] = {MODULES[name]: ref.name for name, ref in ctx.job.components.items() if name in MODULES}
     if model.parts["transformer"].config["guidance_embeds"]:
         used["Distilled CFG Scale"] = guidance(model.match.variant, ctx.text_options)
     return {**pairs, **used}

@@ -28,10 +28,10 @@ def fit(vae: Component) -> PreviewFn:
     known = torch.cat([latents[0].flatten(1), torch.ones(1, latents[0, 0].numel())]).T.double()
     target = (seen[0].flatten(1).T * 2 - 1).double()
     normal = known.T @ known + RIDGE * len(known) * torch.eye(known.shape[1], dtype=torch.float64)
-    factors = torch.linalg.solve(normal, known.T @ target).float()
+    factors: torch.Tensor = torch.linalg.solve(normal, known.T @ target).float()
 
     def preview(x0: torch.Tensor) -> torch.Tensor:
-        rgb = torch.einsum("chw,cr->hwr", x0.float().cpu(), factors[:-1]) + factors[-1]
+        rgb: torch.Tensor = torch.einsum("chw,cr->hwr", x0.float().cpu(), factors[:-1]) + factors[-1]
         return ((rgb + 1) * 127.5).clamp(0, 255).to(torch.uint8)
 
     return preview

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers import T5Config, T5EncoderModel
@@ -62,7 +62,8 @@ def _tokens(component: Component, span: Span, length: int) -> tuple[list[int], l
         for segment in span.segments
         for token in tokenizer.encode(segment.text, add_special_tokens=False).ids
     ][: length - 1]
-    end, pad = tokenizer.token_to_id("</s>"), tokenizer.token_to_id("<pad>")
+    # `tokenizer_of` has seen to it that both are there.
+    end, pad = cast(int, tokenizer.token_to_id("</s>")), cast(int, tokenizer.token_to_id("<pad>"))
     missing = length - 1 - len(found)
     return [*(t for t, _ in found), end, *[pad] * missing], [*(w for _, w in found), *[1.0] * (missing + 1)]
 

@@ -107,7 +107,8 @@ def predict(model: Model, x: torch.Tensor, sigma: float, cond: CondEntry) -> tor
     if "reference" in told:
         reference = told["reference"].to(x)
         tokens = torch.cat([tokens, packed(reference)], dim=1)
-        ids = torch.cat([ids, positions(*reference.shape[-2:], x.device, first=1.0)])
+        rows, columns = reference.shape[-2:]
+        ids = torch.cat([ids, positions(rows, columns, x.device, first=1.0)])
     context = told["context"].to(part.dtype)
     velocity = part.module(
         hidden_states=tokens.to(part.dtype),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 from gesso import BadFileError, Header, Match, Plan, Rename
 
@@ -108,7 +108,7 @@ def renames(name: str, source: str, width: int) -> list[Rename]:
     block = _BLOCK.match(layer)
     if block is None:
         # Shift and scale of the last modulation are exchanged in diffusers.
-        transform = "swap_halves" if layer.startswith("final_layer.adaLN") else "same"
+        transform: Literal["same", "swap_halves"] = "swap_halves" if layer.startswith("final_layer.adaLN") else "same"
         return [Rename(target=f"{_TOPS.get(layer, layer)}.{leaf}", source=source, transform=transform)]
     kind, number, inner = block.groups()
     place = f"{'single_' if kind == 'single' else ''}transformer_blocks.{number}."
@@ -138,7 +138,9 @@ def _mlp(place: str, leaf: str, source: str, width: int) -> Rename:
 def bfl_renames(config: dict[str, Any]) -> dict[str, list[Rename]]:
     """BFL's name → the parameters it stands for, for every weight a transformer of this configuration has."""
     width = config["num_attention_heads"] * config["attention_head_dim"]
-    layers = [(top, ("weight", "bias")) for top in _TOPS if config["guidance_embeds"] or "guidance" not in top]
+    layers: list[tuple[str, tuple[str, ...]]] = [
+        (top, ("weight", "bias")) for top in _TOPS if config["guidance_embeds"] or "guidance" not in top
+    ]
     qkv = ("img_attn.qkv", "txt_attn.qkv")
     for kind, count, inner in (
         ("double", config["num_layers"], (*_DOUBLE, *qkv)),
