@@ -126,8 +126,25 @@ SCENES: dict[str, Callable[[Page], None]] = {
 }  # fmt: skip
 
 
+TABS = ("History", "PNG Info", "Models", "Settings", "System")
+"""Tabs as they are once pictures have been made."""
+
+
+NAMED = """places => {
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walk.nextNode()); ) {
+    for (const [place, name] of places) node.data = node.data.replaceAll(place, name);
+  }
+}"""
+
+
+def without_places(page: Page) -> None:
+    """Nobody wants to know in which folders of this machine the pictures were taken."""
+    page.evaluate(NAMED, [[str(FOLDER.parents[1]), "~/gesso"], [tempfile.gettempdir(), "~"]])
+
+
 def shoot(browser: Any, url: str, folder: Path, everything: bool) -> None:
-    """Every scene wide, in every theme; narrow ones only at work and light, unless `everything` is wanted."""
+    """Every scene and tab wide, in every theme; narrow ones only at work and light, unless `everything` is wanted."""
     for scheme in THEMES:
         page = open_page(browser, url, scheme)
         page.wait_for_selector(".gesso-generate-button", timeout=PATIENCE_MS)
@@ -141,6 +158,12 @@ def shoot(browser: Any, url: str, folder: Path, everything: bool) -> None:
                 page.wait_for_timeout(400)
                 page.screenshot(path=folder / f"{scene}-{size}-{scheme}.png", full_page=size != "wide")
             page.set_viewport_size(WIDTHS["wide"])
+        for tab in TABS:
+            page.get_by_role("tab", name=tab, exact=True).click(timeout=PATIENCE_MS)
+            page.evaluate("scrollTo(0, 0)")
+            page.wait_for_timeout(2000)
+            without_places(page)
+            page.screenshot(path=folder / f"{tab.lower().replace(' ', '-')}-wide-{scheme}.png")
         page.close()
 
 
@@ -156,6 +179,7 @@ def shoot_extensions(browser: Any, url: str, folder: Path, everything: bool) -> 
                 continue
             page.set_viewport_size(viewport)
             page.wait_for_timeout(1000)
+            without_places(page)
             page.screenshot(path=folder / f"extensions-{size}-{scheme}.png", full_page=size != "wide")
         page.close()
 
