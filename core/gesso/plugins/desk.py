@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
+from gesso.errors import UnknownNameError
 from gesso.plugins.cache import read_disabled
 from gesso.plugins.discovery import Entry, discover
 from gesso.plugins.report import report
@@ -57,8 +58,12 @@ class PluginDesk:
 
     def _id(self, name: str) -> str:
         """The id, by the host's names or of one that came since."""
-        newcomers = {state.id for state in self.states()} - {state.id for state in self._host.states}
-        return name if name in newcomers else self._host.state(name).id
+        try:
+            return self._host.state(name).id
+        except UnknownNameError:
+            if name not in {state.id for state in self.states()}:
+                raise
+            return name
 
     def set_enabled(self, name: str, enabled: bool) -> PluginState:
         """Load it or leave it out: at once where its kind allows it, else from the next start on; its state."""
